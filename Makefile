@@ -1,0 +1,66 @@
+# Two commands do everything on a machine that has only Python 3.11, pip and make:
+#   make up      install what running needs, start relay, keeper and dashboard
+#   make test    install what testing needs, run every test
+# The environment is rebuilt only when a requirement file changed.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+UV := .venv/tools/bin/uv
+export PYTHONDONTWRITEBYTECODE :=
+export UV_NO_PROGRESS := 1
+
+.PHONY: up demo test check format lint lock clean
+
+up: .venv/runtime.stamp
+	@$(BIN)/tollkeeper up
+
+demo: .venv/runtime.stamp
+	@$(BIN)/tollkeeper demo
+
+test: .venv/dev.stamp
+	@$(BIN)/python -m pytest -n auto
+
+check: .venv/dev.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m pytest -n auto --cov
+	$(BIN)/coverage report
+	$(BIN)/coverage report --include='$(PURE)' --fail-under=100
+
+# The pure core (no clock, no I/O): every branch of it is covered by tests.
+PURE := service/usage/*,service/pricing/money.py,service/pricing/pricebook.py,service/pricing/rating.py,service/keys/token.py,service/relay/request.py,service/relay/headers.py,service/ledger/record.py,service/upstream/provider.py,service/upstream/routing.py
+
+format: .venv/dev.stamp
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# Rewrites the hash-locked requirement files from pyproject.toml.
+lock: $(UV)
+	$(UV) pip compile -q --universal --generate-hashes --no-header --python-version 3.11 --upgrade requirements/uv.in -o requirements/uv.txt
+	$(UV) pip compile -q --universal --generate-hashes --no-header --python-version 3.11 --upgrade pyproject.toml -o requirements/runtime.txt
+	$(UV) pip compile -q --universal --generate-hashes --no-header --python-version 3.11 --upgrade requirements/build.in -o requirements/build.txt
+	$(UV) pip compile -q --universal --generate-hashes --no-header --python-version 3.11 --upgrade pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
+
+clean:
+	rm -rf .venv .tollkeeper .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage*
+
+$(UV): requirements/uv.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: no python3.11 or python3 on the PATH" >&2; exit 2; }
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-warn-script-location --root-user-action=ignore --upgrade --require-hashes -r $< --target .venv/tools
+	@touch $@
+
+$(BIN)/python: | $(UV)
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
+
+.venv/runtime.stamp: requirements/runtime.txt requirements/build.txt pyproject.toml | $(BIN)/python
+	@echo "Installing Tollkeeper into .venv"
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/runtime.txt -r requirements/build.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/dev.stamp: requirements/dev.txt .venv/runtime.stamp
+	@echo "Installing the test tools into .venv"
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,1 @@
+"""The dashboard: reads the store through service.reporting, shows it with Streamlit."""

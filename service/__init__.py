@@ -1,0 +1,1 @@
+"""Tollkeeper: the relay, the keeper, the admin API and the command line."""

@@ -1,0 +1,1 @@
+"""Virtual keys: their shape, and the registry that holds them."""

@@ -1,0 +1,1 @@
+"""Every number anyone sees: one query per number, executed by all who show it."""

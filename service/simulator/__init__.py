@@ -1,0 +1,1 @@
+"""The simulated upstream: OpenAI-shaped answers with no key and no network."""

@@ -1,0 +1,1 @@
+"""The SQL store: tables, column types, engine and schema versions."""

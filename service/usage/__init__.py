@@ -1,0 +1,1 @@
+"""What an answer says about itself: tokens, finish, errors. Pure: bytes in, facts out."""
