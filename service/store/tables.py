@@ -1,0 +1,200 @@
+"""The tables, as SQLAlchemy Core values. Migrations spell the same schema out; a test keeps them equal.
+
+`request_record` has the columns that `docs/glossary.md` defines, under the names that API and exports use.
+NULL means "not reported". Amounts are integer nano-USD. Only packages that write or query import this module.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+)
+
+from service.store.types import JsonText, RecordId, UtcMicros
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+store_fact = Table(
+    "store_fact",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+    comment="One row a fact about this store: secret fingerprint, revision of the configuration.",
+)
+
+virtual_key = Table(
+    "virtual_key",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("project", String(200), nullable=False),
+    Column("models", JsonText),
+    Column("metadata", JsonText),
+    Column("limits", JsonText),
+    Column("expires_at", UtcMicros),
+    Column("revoked_at", UtcMicros),
+    Column("created_at", UtcMicros, nullable=False),
+    Column("updated_at", UtcMicros, nullable=False),
+)
+
+key_secret = Table(
+    "key_secret",
+    metadata,
+    Column("public_id", String(40), primary_key=True),
+    Column("key_id", ForeignKey("virtual_key.id"), nullable=False, index=True),
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("created_at", UtcMicros, nullable=False),
+    Column("expires_at", UtcMicros),
+    comment="Secrets of virtual keys, as HMAC digests; rotation leaves two alive for a while.",
+)
+
+admin_key = Table(
+    "admin_key",
+    metadata,
+    Column("public_id", String(40), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("created_at", UtcMicros, nullable=False),
+    Column("revoked_at", UtcMicros),
+    CheckConstraint("role IN ('admin', 'viewer')", name="role"),
+)
+
+OUTCOMES = (
+    "ok",
+    "client_disconnect",
+    "upstream_error",
+    "midstream_error",
+    "truncated",
+    "timeout",
+    "rejected_auth",
+    "rejected_request",
+    "rejected_rate_limit",
+    "rejected_budget",
+    "rejected_unavailable",
+    "interrupted",
+)
+USAGE_SOURCES = ("provider", "partial", "estimated", "none")
+COST_STATUSES = ("priced", "partial", "assumed", "provider", "unpriced", "free")
+TOKEN_COLUMNS = (
+    "input_tokens",
+    "cache_read_input_tokens",
+    "cache_write_input_tokens",
+    "audio_input_tokens",
+    "image_input_tokens",
+    "output_tokens",
+    "reasoning_output_tokens",
+    "audio_output_tokens",
+    "image_output_tokens",
+)
+
+
+def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+request_record = Table(
+    "request_record",
+    metadata,
+    Column("id", RecordId, primary_key=True),
+    Column("request_id", RecordId, nullable=False, index=True),
+    Column("attempt", SmallInteger, nullable=False),
+    Column("final", Boolean(create_constraint=False), nullable=False),
+    Column("repeat_count", Integer, nullable=False),
+    Column("client_address", Text),
+    Column("user_agent", Text),
+    Column("key_id", Text),
+    Column("key_name", Text),
+    Column("project", Text),
+    Column("end_user", Text),
+    Column("session", Text),
+    Column("tags", JsonText),
+    Column("upstream", Text),
+    Column("provider", Text),
+    Column("requested_model", Text),
+    Column("upstream_model", Text),
+    Column("response_model", Text),
+    Column("response_id", Text),
+    Column("upstream_request_id", Text),
+    Column("stream", Boolean(create_constraint=False)),
+    Column("started_at", UtcMicros, nullable=False),
+    Column("ttft_ms", Double),
+    Column("duration_ms", Double),
+    Column("overhead_ms", Double),
+    Column("http_status", SmallInteger),
+    Column("outcome", String(24), nullable=False),
+    Column("error_type", Text),
+    Column("error_code", Text),
+    Column("finish_reasons", JsonText),
+    *(Column(name, BigInteger) for name in TOKEN_COLUMNS),
+    Column("usage_source", String(16), nullable=False),
+    Column("usage_low", BigInteger),
+    Column("usage_high", BigInteger),
+    Column("usage_flags", JsonText),
+    Column("usage_raw", Text),
+    Column("cost_nanos", BigInteger),
+    Column("cost_status", String(16), nullable=False),
+    Column("provider_cost_nanos", BigInteger),
+    Column("estimate_nanos", BigInteger),
+    Column("price_id", Text),
+    Column("cost_lines", JsonText),
+    Column("service_tier", Text),
+    Column("bytes_in", BigInteger),
+    Column("bytes_out", BigInteger),
+    Column("chunks", Integer),
+    _one_of("outcome", OUTCOMES),
+    _one_of("usage_source", USAGE_SOURCES),
+    _one_of("cost_status", COST_STATUSES),
+    CheckConstraint("cost_nanos >= 0", name="cost_nanos"),
+    CheckConstraint("repeat_count >= 1", name="repeat_count"),
+    *(CheckConstraint(f"{name} >= 0", name=name) for name in TOKEN_COLUMNS),
+)
+Index(None, request_record.c.key_id, request_record.c.id)
+
+dead_letter = Table(
+    "dead_letter",
+    metadata,
+    Column("id", RecordId, primary_key=True),
+    Column("received_at", UtcMicros, nullable=False),
+    Column("record", LargeBinary, nullable=False),
+    Column("error", Text, nullable=False),
+    comment="Records that the store refused, whole, with the reason; `doctor` names them.",
+)
+
+price_card = Table(
+    "price_card",
+    metadata,
+    Column("id", String(80), primary_key=True),
+    Column("source", String(32), nullable=False),
+    Column("source_version", String(64), nullable=False),
+    Column("scope", String(16), nullable=False),
+    Column("scope_id", String(200)),
+    Column("provider", String(64)),
+    Column("model", String(200), nullable=False),
+    Column("effective_from", UtcMicros),
+    Column("effective_to", UtcMicros),
+    Column("card", Text, nullable=False),
+    Column("created_at", UtcMicros, nullable=False),
+    comment="Immutable price cards; a change is a new card.",
+)
+Index(None, price_card.c.provider, price_card.c.model)
