@@ -15,6 +15,7 @@
     │   ├── TooManyFailuresError      too many wrong keys from one address
     │   ├── ModelNotAllowedError      the key may not use this model
     │   ├── ModelNotFoundError        no upstream serves the model
+    │   ├── ModelUnpricedError        no price is known and policy refuses unpriced models
     │   ├── InvalidRequestError       the body is not a chat-completions request
     │   ├── DuplicateKeyError         two top-level members of one name
     │   ├── BodyTooLargeError         the body exceeds the limit
@@ -98,6 +99,10 @@ class ModelNotAllowedError(RefusalError):
 
 class ModelNotFoundError(RefusalError):
     """No configured upstream serves the model."""
+
+
+class ModelUnpricedError(RefusalError):
+    """No price is known for the model, and the policy refuses unpriced models."""
 
 
 class InvalidRequestError(RefusalError):

@@ -37,9 +37,7 @@ _CARDS = (
     _card("gpt-5-mini", "gpt-5-mini-2025-08-07", owner="system", created=1754425928, reasons=True),
     _card("gpt-5-nano", "gpt-5-nano-2025-08-07", owner="system", created=1754426384, reasons=True),
     _card("gpt-5.1", "gpt-5.1-2025-11-13", owner="system", created=1762800673, reasons=True),
-    _card(
-        "gpt-5.6-sol", "gpt-5.6-sol", owner="system", created=1782000000, reasons=True, writes_cache=True
-    ),
+    _card("gpt-5.6-sol", "gpt-5.6-sol", owner="system", created=1782000000, reasons=True, writes_cache=True),
     _card("o3", "o3-2025-04-16", owner="system", created=1744225308, reasons=True),
     _card("o4-mini", "o4-mini-2025-04-16", owner="system", created=1744225351, reasons=True),
     _card("claude-sonnet-4-5", "claude-sonnet-4-5-20250929", owner="anthropic", created=1759104000),

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, inspect, text
 from service.errors import StoreSchemaError
 from service.store.engine import Store
 
-REVISIONS = ("0001_initial",)
+REVISIONS = ("0001_initial", "0002_rollups")
 HEAD = REVISIONS[-1]
 _MIGRATION_LOCK = 7_203_116
 
@@ -42,6 +42,13 @@ def require_head(store: Store) -> None:
         f"the store {store} is at schema {found}, which is newer than this version of Tollkeeper "
         f"({HEAD}); upgrade Tollkeeper"
     )
+
+
+def migrate_if_needed(store: Store) -> tuple[str | None, str | None]:
+    """As `migrate`, but without its cost where the store is at head already."""
+    with store.read() as tx:
+        found = current_revision(tx)
+    return (found, found) if found == HEAD else migrate(store)
 
 
 def migrate(store: Store, *, revision: str = "head") -> tuple[str | None, str | None]:

@@ -19,8 +19,10 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 
+from service.store.histogram import DURATION_BINS, TTFT_BINS
 from service.store.types import JsonText, RecordId, UtcMicros
 
 metadata = MetaData(
@@ -198,3 +200,62 @@ price_card = Table(
     comment="Immutable price cards; a change is a new card.",
 )
 Index(None, price_card.c.provider, price_card.c.model)
+
+LEDGER_KINDS = ("reprice", "correction", "reconciliation")
+ledger_entry = Table(
+    "ledger_entry",
+    metadata,
+    Column("id", RecordId, primary_key=True),
+    Column("record_id", RecordId, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("rating_version", Integer, nullable=False),
+    Column("delta_nanos", BigInteger, nullable=False),
+    Column("cost_status_before", String(16), nullable=False),
+    Column("cost_status_after", String(16), nullable=False),
+    Column("price_id", Text),
+    Column("lines", JsonText),
+    Column("reason", Text),
+    Column("created_at", UtcMicros, nullable=False),
+    UniqueConstraint("record_id", "rating_version"),
+    _one_of("kind", LEDGER_KINDS),
+    _one_of("cost_status_before", COST_STATUSES),
+    _one_of("cost_status_after", COST_STATUSES),
+    comment="Later changes of a record's cost. A record costs its own cost_nanos plus its deltas.",
+)
+
+ROLLUP_DIMENSIONS = ("key_id", "project", "upstream", "provider", "model", "outcome")
+REPORTED_CLASSES = ("cache_read_input_tokens", "cache_write_input_tokens", "reasoning_output_tokens")
+ROLLUP_SUMS = (*TOKEN_COLUMNS, "cost_nanos", "provider_cost_nanos", "duration_micros", "ttft_micros")
+ROLLUP_BYTES = ("bytes_in", "bytes_out")
+ROLLUP_COUNTS = (
+    "requests",
+    "attempts",
+    "streams",
+    *(f"{name}_reported" for name in REPORTED_CLASSES),
+    *(f"cost_{status}" for status in COST_STATUSES),
+    *(f"usage_{source}" for source in USAGE_SOURCES),
+    "duration_count",
+    "ttft_count",
+)
+ROLLUP_BINS = (*DURATION_BINS, *TTFT_BINS)
+ROLLUP_MEASURES = (*ROLLUP_SUMS, *ROLLUP_BYTES, *ROLLUP_COUNTS, *ROLLUP_BINS)
+
+
+def _rollup(name: str, comment: str) -> Table:
+    """A rollup: dimensions are '' where the record has NULL; a sum is NULL where no record reported it."""
+    return Table(
+        name,
+        metadata,
+        Column("bucket", UtcMicros, primary_key=True),
+        *(Column(dimension, Text, primary_key=True) for dimension in ROLLUP_DIMENSIONS),
+        *(Column(measure, BigInteger) for measure in ROLLUP_SUMS),
+        *(Column(measure, BigInteger, nullable=False) for measure in ROLLUP_BYTES),
+        *(Column(measure, Integer, nullable=False) for measure in ROLLUP_COUNTS),
+        *(Column(measure, Integer) for measure in ROLLUP_BINS),
+        comment=comment,
+        sqlite_with_rowid=False,
+    )
+
+
+usage_rollup = _rollup("usage_rollup", "Every measure by UTC quarter of an hour of started_at.")
+usage_rollup_hour = _rollup("usage_rollup_hour", "usage_rollup by UTC hour, for long ranges.")

@@ -1,0 +1,161 @@
+"""Virtual keys in the store: create, list, show, update, rotate, revoke.
+
+Methods take the caller's transaction and never commit. Each change bumps the configuration revision in the same
+transaction, so that every relay takes it over. A key's secret leaves this module once, as the return value of
+`create` and `rotate`.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, RowMapping, insert, or_, select, tuple_, update
+
+from service.errors import ConflictError, InvalidInputError, NotFoundError
+from service.keys.secrets import Peppers
+from service.keys.token import RandomBytes, base62, digest, mint
+from service.keys.values import KeyChanges, NewKey, VirtualKey, limits_as_stored
+from service.store.revision import bump_revision
+from service.store.tables import key_secret, virtual_key
+
+MAX_OVERLAP = timedelta(days=90)
+_KEY_COLUMNS = virtual_key.c
+
+
+class IssuedKey(msgspec.Struct, frozen=True):
+    """A virtual key and its text, which nothing can show again."""
+
+    key: VirtualKey
+    token: str
+
+    def __repr__(self) -> str:
+        return f"IssuedKey({self.key.id})"
+
+
+class KeyRegistry:
+    """The virtual keys of a store. *now* is the wall clock (UTC)."""
+
+    def __init__(self, peppers: Peppers, *, now: Callable[[], datetime], random_bytes: RandomBytes) -> None:
+        self._peppers = peppers
+        self._now = now
+        self._random_bytes = random_bytes
+
+    def create(self, tx: Connection, new: NewKey) -> IssuedKey:
+        """A new key with its first secret."""
+        now = self._now()
+        new.checked(now)
+        key = VirtualKey(
+            id=self._new_id(now),
+            name=new.name,
+            project=new.project,
+            models=new.models,
+            metadata=new.metadata,
+            limits=limits_as_stored(new.limits),
+            expires_at=new.expires_at,
+            revoked_at=None,
+            created_at=now,
+            updated_at=now,
+        )
+        tx.execute(insert(virtual_key).values(msgspec.structs.asdict(key)))
+        return IssuedKey(key, self._issue(tx, key.id, now=now))
+
+    def list(
+        self, tx: Connection, *, limit: int, after: tuple[datetime, str] | None = None
+    ) -> list[VirtualKey]:
+        """Newest first; *after* is `created_at` and `id` of the last key of the page before."""
+        order = (_KEY_COLUMNS.created_at, _KEY_COLUMNS.id)
+        query = select(virtual_key).order_by(*(column.desc() for column in order)).limit(limit)
+        if after is not None:
+            query = query.where(tuple_(*order) < tuple_(*after, types=[column.type for column in order]))
+        return [_key(row) for row in tx.execute(query).mappings()]
+
+    def get(self, tx: Connection, key_id: str) -> VirtualKey:
+        """The key with this id."""
+        return _get(tx, key_id)
+
+    def find(self, tx: Connection, id_or_name: str) -> VirtualKey:
+        """The key with this id, or the only one with this name; a revoked one if no other has it."""
+        named = or_(_KEY_COLUMNS.id == id_or_name, _KEY_COLUMNS.name == id_or_name)
+        found = [_key(row) for row in tx.execute(select(virtual_key).where(named).limit(100)).mappings()]
+        exact = [key for key in found if key.id == id_or_name]
+        candidates = exact or [key for key in found if key.revoked_at is None] or found
+        if not candidates:
+            raise NotFoundError(f"no key has the id or name {id_or_name!r}; see: tollkeeper keys list")
+        if len(candidates) > 1:
+            ids = ", ".join(key.id for key in candidates[:5])
+            raise ConflictError(f"{len(candidates)} keys are named {id_or_name!r}; use an id: {ids}")
+        return candidates[0]
+
+    def update(self, tx: Connection, key_id: str, *, changes: KeyChanges) -> VirtualKey:
+        """Change what *changes* names."""
+        now = self._now()
+        values = changes.checked(now)
+        key = self._living(tx, key_id)
+        if not values:
+            return key
+        if "limits" in values:
+            values["limits"] = limits_as_stored(values["limits"])
+        tx.execute(update(virtual_key).where(_KEY_COLUMNS.id == key_id).values(**values, updated_at=now))
+        bump_revision(tx)
+        return _get(tx, key_id)
+
+    def rotate(self, tx: Connection, key_id: str, *, overlap: timedelta = timedelta(0)) -> IssuedKey:
+        """A new secret; the ones before it work for *overlap* more, if they would have worked so long."""
+        if not timedelta(0) <= overlap <= MAX_OVERLAP:
+            raise InvalidInputError(f"overlap must be 0 to {MAX_OVERLAP.days} days", field="overlap")
+        now = self._now()
+        key = self._living(tx, key_id)
+        ends = now + overlap
+        outlasting = or_(key_secret.c.expires_at.is_(None), key_secret.c.expires_at > ends)
+        tx.execute(
+            update(key_secret).where(key_secret.c.key_id == key_id, outlasting).values(expires_at=ends)
+        )
+        tx.execute(update(virtual_key).where(_KEY_COLUMNS.id == key_id).values(updated_at=now))
+        return IssuedKey(msgspec.structs.replace(key, updated_at=now), self._issue(tx, key_id, now=now))
+
+    def revoke(self, tx: Connection, key_id: str) -> VirtualKey:
+        """End the key for good; doing so twice changes nothing."""
+        now = self._now()
+        living = (_KEY_COLUMNS.id == key_id) & _KEY_COLUMNS.revoked_at.is_(None)
+        changed = tx.execute(update(virtual_key).where(living).values(revoked_at=now, updated_at=now))
+        if changed.rowcount:
+            bump_revision(tx)
+        return _get(tx, key_id)
+
+    def _living(self, tx: Connection, key_id: str) -> VirtualKey:
+        """The key, its row locked, so that changes of one key come one after another."""
+        key = _get(tx, key_id, lock=True)
+        if key.revoked_at is not None:
+            raise ConflictError(f"the key {key_id} is revoked and cannot be changed; create another")
+        return key
+
+    def _issue(self, tx: Connection, key_id: str, *, now: datetime) -> str:
+        token = mint(self._random_bytes)
+        row = {
+            "public_id": token.public_id,
+            "key_id": key_id,
+            "digest": digest(self._peppers.virtual, token.secret),
+            "created_at": now,
+        }
+        tx.execute(insert(key_secret).values(row))
+        bump_revision(tx)
+        return token.text
+
+    def _new_id(self, now: datetime) -> str:
+        """`key_` and 128 bits in base62: milliseconds first, as in a UUIDv7, then randomness."""
+        milliseconds = int(now.timestamp() * 1000)
+        return "key_" + base62((milliseconds << 80) | int.from_bytes(self._random_bytes(10)), width=22)
+
+
+def _get(tx: Connection, key_id: str, *, lock: bool = False) -> VirtualKey:
+    query = select(virtual_key).where(_KEY_COLUMNS.id == key_id)
+    row = tx.execute(query.with_for_update() if lock else query).mappings().first()
+    if row is None:
+        raise NotFoundError(f"no key has the id {key_id!r}")
+    return _key(row)
+
+
+def _key(row: RowMapping) -> VirtualKey:
+    fields: dict[str, Any] = dict(row)
+    return VirtualKey(**fields)

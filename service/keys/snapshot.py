@@ -1,0 +1,156 @@
+"""Who may call: every key of the store in memory, immutable, judged without I/O.
+
+A key is found by its public id and its secret compared in constant time; an unknown id costs the same digest and
+comparison. What is known of a refused key goes into the record, never to the client, who sees one answer.
+"""
+
+import hmac
+from collections.abc import Mapping
+from datetime import datetime
+from hmac import compare_digest
+from typing import Any, Literal
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from service.keys.models import ModelMatcher
+from service.keys.secrets import Peppers
+from service.keys.token import digest, parse
+from service.keys.values import Role
+from service.settings import Secret
+from service.store.tables import admin_key, key_secret, virtual_key
+
+Reason = Literal["missing", "malformed", "unknown", "revoked", "expired"]
+CONFIGURED_ADMIN = "TOLLKEEPER_ADMIN_KEY"
+_NO_DIGEST = bytes(32)
+
+
+class KeyGrant(msgspec.Struct, frozen=True, kw_only=True):
+    """A valid virtual key."""
+
+    key_id: str
+    name: str
+    project: str
+    models: ModelMatcher
+    metadata: Mapping[str, Any] | None = None
+    limits: Mapping[str, int] | None = None
+
+    def allows(self, model: str) -> bool:
+        """Whether the key may use *model*."""
+        return self.models.allows(model)
+
+
+class KeyRefusal(msgspec.Struct, frozen=True):
+    """Why a key is not honoured; *grant* is the key itself where its secret was right."""
+
+    reason: Reason
+    grant: KeyGrant | None = None
+
+    @property
+    def key_id(self) -> str | None:
+        """The key's id, if its secret was right."""
+        return None if self.grant is None else self.grant.key_id
+
+
+class AdminGrant(msgspec.Struct, frozen=True):
+    """A valid admin key."""
+
+    role: Role
+    name: str
+
+
+class StoredSecret(msgspec.Struct, frozen=True):
+    """One secret of a virtual key; *ends_at* is the earlier of its own end and the key's."""
+
+    digest: bytes
+    grant: KeyGrant
+    ends_at: datetime | None
+    revoked: bool
+
+
+class KeySnapshot:
+    """All keys at one revision of the store."""
+
+    __slots__ = ("_admins", "_configured", "_pepper", "_peppers", "_secrets")
+
+    def __init__(
+        self,
+        peppers: Peppers,
+        *,
+        secrets: Mapping[str, StoredSecret],
+        admins: Mapping[str, tuple[bytes, AdminGrant]],
+        configured_admin: Secret | None,
+    ) -> None:
+        self._peppers = peppers
+        self._pepper = peppers.virtual
+        self._secrets = secrets
+        self._admins = admins
+        configured = None if configured_admin is None else configured_admin.reveal()
+        self._configured = None if configured is None else digest(peppers.admin, configured)
+
+    def authenticate(self, bearer: str, *, now: datetime) -> KeyGrant | KeyRefusal:
+        """Judge the token of an Authorization header (`token.bearer_token`)."""
+        if not bearer:
+            return _MISSING
+        parts = parse(bearer)
+        if parts is None or parts.kind != "tk":
+            return _MALFORMED
+        stored = self._secrets.get(parts.public_id)
+        known = _NO_DIGEST if stored is None else stored.digest
+        matches = compare_digest(hmac.digest(self._pepper, parts.secret.encode(), "sha256"), known)
+        if stored is None or not matches:
+            return _UNKNOWN
+        if stored.revoked:
+            return KeyRefusal("revoked", stored.grant)
+        if stored.ends_at is not None and stored.ends_at <= now:
+            return KeyRefusal("expired", stored.grant)
+        return stored.grant
+
+    def authenticate_admin(self, bearer: str) -> AdminGrant | None:
+        """The grant of the configured admin key or of one in the store."""
+        if not bearer:
+            return None
+        if self._configured is not None and compare_digest(
+            digest(self._peppers.admin, bearer), self._configured
+        ):
+            return AdminGrant("admin", CONFIGURED_ADMIN)
+        parts = parse(bearer)
+        if parts is None or parts.kind != "tka":
+            return None
+        known, grant = self._admins.get(parts.public_id, (_NO_DIGEST, None))
+        return grant if compare_digest(digest(self._peppers.admin, parts.secret), known) else None
+
+    def __len__(self) -> int:
+        """How many secrets of virtual keys it holds."""
+        return len(self._secrets)
+
+
+def load_keys(tx: Connection, *, peppers: Peppers, configured_admin: Secret | None) -> KeySnapshot:
+    """Every key of the store, as *tx* sees it."""
+    grants: dict[str, tuple[KeyGrant, datetime | None, bool]] = {}
+    for row in tx.execute(select(virtual_key)):
+        grant = KeyGrant(
+            key_id=row.id,
+            name=row.name,
+            project=row.project,
+            models=ModelMatcher(row.models),
+            metadata=row.metadata,
+            limits=row.limits,
+        )
+        grants[row.id] = grant, row.expires_at, row.revoked_at is not None
+    secrets = {}
+    for row in tx.execute(select(key_secret)):
+        if row.key_id in grants:  # a key that commits between the two SELECTs comes with the next revision
+            grant, expires_at, revoked = grants[row.key_id]
+            ends = min(filter(None, (expires_at, row.expires_at)), default=None)
+            secrets[row.public_id] = StoredSecret(bytes(row.digest), grant, ends, revoked)
+    admins = {
+        row.public_id: (bytes(row.digest), AdminGrant(row.role, row.name))
+        for row in tx.execute(select(admin_key).where(admin_key.c.revoked_at.is_(None)))
+    }
+    return KeySnapshot(peppers, secrets=secrets, admins=admins, configured_admin=configured_admin)
+
+
+_MISSING = KeyRefusal("missing")
+_MALFORMED = KeyRefusal("malformed")
+_UNKNOWN = KeyRefusal("unknown")

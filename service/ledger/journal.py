@@ -1,0 +1,268 @@
+"""The journal: what a relay process writes to its own disk before it answers, so that a crash loses nothing.
+
+The event loop appends; nothing here waits for the store. A segment is deleted when the store has every record
+in it. `durability = "local"`: a frame is safe from a crash of the process when `append` has returned, and from
+power loss one group `fdatasync` (at most 5 ms) later. `durability = "fsync"`: `synced` tells when that happened.
+
+Room: an open request owns space for its completion (`RESERVE` bytes), on disk already. Where that cannot be
+had, because the disk or the size cap is full, `open` raises `JournalFullError` and what is open is still safe.
+
+Fault: after an error of `fdatasync` the kernel may have dropped the pages, so the same file is never synced
+again; its unsynced frames are written once more into a new segment and the alarm is raised.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from service.errors import JournalError, JournalFullError
+from service.ledger.frames import Kind, encode_frame
+from service.ledger.group_sync import GroupSync
+from service.ledger.record import Intent, Progress, Repeat, RequestRecord
+from service.ledger.segments import SUFFIX, Segment
+
+SEGMENT_BYTES = 16 * 1024 * 1024
+RESERVE = 24 * 1024
+WARN_SHARE = 0.8
+
+Alarm = Callable[[str], None]
+
+
+class Journal:
+    """The segments of one relay process. `append…` on the event loop, `stored` on the recorder's thread."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        max_bytes: int = 1024 * 1024 * 1024,
+        segment_bytes: int = SEGMENT_BYTES,
+        alarm: Alarm,
+        clock_ns: Callable[[], int],
+    ) -> None:
+        self.directory = directory
+        self._max_bytes = max_bytes
+        self._segment_bytes = segment_bytes
+        self._alarm = alarm
+        self._clock_ns = clock_ns
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._lock = threading.RLock()
+        self._sequence = 0
+        self._segments: list[Segment] = []
+        self._where: dict[bytes, tuple[Segment, ...]] = {}
+        self._open: set[bytes] = set()
+        self._warned = False
+        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            self._current = self._allocate()
+        except OSError as error:
+            raise JournalError(f"the journal {directory} cannot be written: {error.strerror}") from error
+        self._sync = GroupSync(self._sync_failed)
+
+    @property
+    def open_count(self) -> int:
+        """Requests that have an intent and no completion."""
+        return len(self._open)
+
+    @property
+    def bytes_on_disk(self) -> int:
+        """What the segments of this process occupy."""
+        return sum(segment.size for segment in self._segments)
+
+    @property
+    def nearly_full(self) -> bool:
+        """Whether 80 % of the size cap hold records that the store does not have yet."""
+        return sum(segment.used for segment in self._segments) > WARN_SHARE * self._max_bytes
+
+    def open(self, intent: Intent) -> int:
+        """Append an INTENT and reserve room for its completion; returns the position to wait for with `synced`.
+
+        Raises JournalFullError.
+        """
+        frame = encode_frame(Kind.INTENT, self._encode(intent))
+        with self._lock:
+            identifier = intent.opening.id
+            self._ensure(len(frame) + RESERVE)
+            self._open.add(identifier)
+            return self._append(frame, identifier)
+
+    def progress(self, progress: Progress) -> None:
+        """Append a PROGRESS where room allows; it is an aid, never a duty."""
+        frame = encode_frame(Kind.PROGRESS, self._encode(progress))
+        with self._lock:
+            if self._free() - len(frame) >= self._reserved():
+                self._append(frame, progress.id)
+
+    def complete(self, record: RequestRecord) -> int:
+        """Append a COMPLETION; an opened record always fits. Returns the position to wait for with `synced`.
+
+        A record without an intent (a refusal) raises JournalFullError where there is no room.
+        """
+        frame = encode_frame(Kind.COMPLETION, self._encode(record))
+        with self._lock:
+            if record.id in self._open:
+                self._open.discard(record.id)
+            else:
+                self._ensure(len(frame))
+            return self._append(frame, record.id)
+
+    def repeat(self, identifier: bytes, count: int) -> None:
+        """Append a REPEAT of a coalesced refusal, where room allows."""
+        frame = encode_frame(Kind.REPEAT, self._encode(Repeat(identifier, count)))
+        with self._lock:
+            if self._free() - len(frame) >= self._reserved():
+                self._append(frame, identifier)
+
+    async def synced(self, position: int) -> None:
+        """Wait until everything up to *position* is on the disk."""
+        await self._sync.wait_for(position)
+
+    def stored(self, identifiers: list[bytes]) -> None:
+        """The store has committed these records: delete the segments that hold nothing else."""
+        with self._lock:
+            for identifier in identifiers:
+                for segment in self._where.pop(identifier, ()):
+                    segment.outstanding -= 1
+            self._sweep()
+
+    def spill(self, identifier: bytes) -> None:
+        """Forget a completed record in memory; `take_spilled` will give its segment back to be read."""
+        with self._lock:
+            for segment in self._where.pop(identifier, ()):
+                segment.outstanding -= 1
+                segment.spilled += 1
+
+    def take_spilled(self) -> list[tuple[Segment, bytes]]:
+        """The segments that hold spilled records, with their bytes. Ids still open here are not interrupted."""
+        with self._lock:
+            if self._current.spilled:
+                self._current = self._allocate()
+            return [(segment, segment.read()) for segment in self._segments if segment.spilled]
+
+    def respooled(self, segment: Segment) -> None:
+        """Everything that `take_spilled` gave of *segment* is in the store."""
+        with self._lock:
+            segment.spilled = 0
+            self._sweep()
+
+    def is_open(self, identifier: bytes) -> bool:
+        """Whether the attempt is still running in this process."""
+        return identifier in self._open
+
+    def close(self) -> None:
+        """Sync, then delete what the store has and leave the rest to be adopted."""
+        self._sync.stop()
+        with self._lock:
+            for segment in self._segments:
+                if segment.outstanding or segment.spilled:
+                    segment.sync()
+                    segment.leave()
+                else:
+                    segment.delete()
+            self._segments.clear()
+
+    def _append(self, frame: bytes, identifier: bytes) -> int:
+        if self._current.free < len(frame):
+            self._current = self._next()
+        segment = self._current
+        segment.write(frame)
+        known = self._where.get(identifier, ())
+        if not known or known[-1] is not segment:
+            self._where[identifier] = (*known, segment)
+            segment.outstanding += 1
+        return self._sync.note(segment, frame)
+
+    def _next(self) -> Segment:
+        """The segment after the current one: reserved earlier, so that a completion never meets a full disk."""
+        position = self._segments.index(self._current) + 1
+        return self._segments[position] if position < len(self._segments) else self._allocate()
+
+    def _free(self) -> int:
+        """Room in the current segment and those reserved after it; the end of a segment may stay unused."""
+        position = self._segments.index(self._current)
+        spare = self._segments[position + 1 :]
+        return self._current.free + sum(segment.free - RESERVE for segment in spare)
+
+    def _reserved(self) -> int:
+        return RESERVE * (len(self._open) + 1)
+
+    def _ensure(self, size: int) -> None:
+        """Room for *size* bytes beside everything reserved, or JournalFullError."""
+        need = self._reserved() + size
+        while self._current.free < need and self._free() < need:
+            if self.bytes_on_disk + self._segment_bytes > self._max_bytes:
+                raise JournalFullError(
+                    f"the journal {self.directory} holds {self.bytes_on_disk} bytes that the store has not "
+                    f"taken yet (limit {self._max_bytes}); bring the store back or raise relay.journal_max_bytes"
+                )
+            try:
+                self._allocate()
+            except OSError as error:
+                raise JournalFullError(
+                    f"the disk under {self.directory} has no room for the journal: {error.strerror}"
+                ) from error
+            if self.nearly_full and not self._warned:
+                self._warned = True
+                self._alarm(f"the journal {self.directory} is 80 % full; the store is not taking records")
+
+    def _allocate(self) -> Segment:
+        """A fresh segment. An adopter may sweep its file away before it is locked: then once more."""
+        try:
+            segment = self._create()
+        except (BlockingIOError, FileNotFoundError):
+            segment = self._create()
+        self._segments.append(segment)
+        return segment
+
+    def _create(self) -> Segment:
+        self._sequence += 1
+        name = f"{self._clock_ns() // 1_000_000:013d}-{os.getpid()}-{self._sequence:06d}{SUFFIX}"
+        return Segment(self.directory / name, size=self._segment_bytes)
+
+    def _sweep(self) -> None:
+        if (
+            not self._current.outstanding
+            and not self._current.spilled
+            and self._current.free < self._current.size // 2
+        ):
+            self._rotate_empty()
+        for segment in self._segments[:]:
+            done = not segment.outstanding and not segment.spilled
+            if done and segment is not self._current and segment.used:
+                self._segments.remove(segment)
+                self._sync.forget(segment)
+                segment.delete()
+        self._warned = self._warned and self.nearly_full
+
+    def _rotate_empty(self) -> None:
+        try:
+            self._current = self._next()
+        except OSError as error:
+            self._alarm(f"the journal {self.directory} cannot start a new segment: {error.strerror}")
+
+    def _sync_failed(self, failed: Segment, frames: list[bytes], error: OSError) -> None:
+        """Put the unsynced *frames* of *failed* into a fresh segment; *failed* is never synced again."""
+        self._alarm(
+            f"fdatasync of {failed.path} failed: {error.strerror}; its last {len(frames)} frames go to a new segment"
+        )
+        with self._lock:
+            try:
+                fresh = self._allocate()
+            except OSError as second:
+                self._alarm(
+                    f"no new segment either: {second.strerror}; {len(frames)} frames are not on disk yet"
+                )
+                self._sync.again(failed, frames)
+                return
+            for frame in frames:
+                fresh.write(frame)
+            for identifier, segments in self._where.items():
+                if failed in segments:
+                    self._where[identifier] = (*segments, fresh)
+                    fresh.outstanding += 1
+            fresh.spilled += failed.spilled
+            self._current = fresh
+            self._sync.again(fresh, frames)

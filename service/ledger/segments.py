@@ -1,0 +1,136 @@
+"""One journal segment: a file that is ours by `flock`, with its room reserved on disk before it is used.
+
+A segment is created under a temporary name, locked, allocated and only then given its final name, so whoever
+finds a `*.journal` file that nobody has locked knows that its owner is dead.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+
+SUFFIX = ".journal"
+FRESH_SUFFIX = ".new"
+DAMAGED_SUFFIX = ".damaged"
+
+
+class Segment:
+    """A file of fixed size, written from its start. Raises OSError as the system does."""
+
+    def __init__(self, path: Path, *, size: int) -> None:
+        fresh = path.with_suffix(FRESH_SUFFIX)
+        self.path = path
+        self.size = size
+        self.used = 0
+        self.outstanding = 0
+        self.spilled = 0
+        self.fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.posix_fallocate(self.fd, 0, size)
+            fresh.rename(path)
+        except BaseException:
+            os.close(self.fd)
+            fresh.unlink(missing_ok=True)
+            raise
+        _sync_directory(path.parent)
+
+    @property
+    def free(self) -> int:
+        """Bytes left."""
+        return self.size - self.used
+
+    def write(self, frame: bytes) -> None:
+        """Append *frame*; the caller has made sure that it fits."""
+        view = memoryview(frame)
+        offset = self.used
+        while view:
+            written = os.pwrite(self.fd, view, offset)
+            offset += written
+            view = view[written:]
+        self.used = offset
+
+    def read(self) -> bytes:
+        """What has been written so far."""
+        return os.pread(self.fd, self.used, 0)
+
+    def sync(self) -> None:
+        """Bring what was written to the disk."""
+        os.fdatasync(self.fd)
+
+    def delete(self) -> None:
+        """Remove the file; its lock goes with it."""
+        self.path.unlink(missing_ok=True)
+        os.close(self.fd)
+
+    def leave(self) -> None:
+        """Give up the lock and leave the file to whoever adopts it."""
+        os.close(self.fd)
+
+
+class Adopted:
+    """A dead owner's segment, now locked by us until it is deleted, kept aside or left."""
+
+    def __init__(self, path: Path, fd: int) -> None:
+        self.path = path
+        self.owner = path.name.split("-")[1]
+        self._fd: int | None = fd
+
+    def read(self) -> bytes:
+        """The whole file."""
+        return self.path.read_bytes()
+
+    def delete(self) -> None:
+        """Remove the file: everything in it is in the store."""
+        self.path.unlink(missing_ok=True)
+        self.leave()
+
+    def keep_aside(self) -> Path:
+        """Rename the file so that nobody reads it again, and return its new name."""
+        aside = self.path.with_suffix(DAMAGED_SUFFIX)
+        self.path.rename(aside)
+        self.leave()
+        return aside
+
+    def leave(self) -> None:
+        """Give up the lock; the file stays for the next who looks. Idempotent."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+def adopt_orphans(directory: Path) -> list[Adopted]:
+    """Lock every segment whose owner is dead, oldest first; what died while being created is removed."""
+    adopted = []
+    for path in sorted((*directory.glob(f"*{SUFFIX}"), *directory.glob(f"*{FRESH_SUFFIX}"))):
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            continue
+        if path.suffix == FRESH_SUFFIX:
+            path.unlink(missing_ok=True)
+            os.close(fd)
+        elif _same_file(fd, path):
+            adopted.append(Adopted(path, fd))
+        else:
+            os.close(fd)
+    return adopted
+
+
+def _same_file(fd: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _sync_directory(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

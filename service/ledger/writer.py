@@ -1,0 +1,115 @@
+"""Records into the store, exactly once, and the rollups with them, in one transaction.
+
+`id` decides: what is stored already is left out, so the same batch may come again after an unknown commit.
+Batches go to the drivers in the shape these like: `executemany` on SQLite (where `RETURNING` would silently return
+nothing on Python 3.11, so the stored ids are looked up first, inside the same immediate transaction), `unnest`
+arrays with ON CONFLICT DO NOTHING on PostgreSQL.
+"""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from psycopg import Connection as PostgresConnection
+from sqlalchemy import Connection, insert
+from sqlalchemy.dialects import postgresql
+
+from service.ledger.record import RequestRecord
+from service.ledger.rollups import fold, upsert
+from service.store.engine import Store
+from service.store.tables import dead_letter, request_record
+from service.store.types import RecordId, from_micros
+
+FIELDS = RequestRecord.__struct_fields__
+_JSON_FIELDS = frozenset({"tags", "finish_reasons", "usage_flags", "cost_lines"})
+_ID_FIELDS = frozenset({"id", "request_id"})
+_JSON_AT = tuple(position for position, name in enumerate(FIELDS) if name in _JSON_FIELDS)
+_IDS_AT = tuple(position for position, name in enumerate(FIELDS) if name in _ID_FIELDS)
+_COLUMNS = ", ".join(FIELDS)
+_encode = msgspec.json.Encoder().encode
+
+
+class Writer:
+    """Writes batches of records; one transaction a batch."""
+
+    def __init__(self, store: Store, *, clock: Callable[[], int]) -> None:
+        self._store = store
+        self._clock = clock
+        self._postgres_insert = _postgres_insert()
+
+    def write(self, records: Sequence[RequestRecord]) -> int:
+        """Store what is not stored yet and add it to the rollups; returns how many were new."""
+        batch = list({record.id: record for record in records}.values())
+        with self._store.write() as tx:
+            if self._store.is_sqlite:
+                fresh = _insert_sqlite(tx, batch)
+            else:
+                fresh = self._insert_postgres(tx, batch)
+            if fresh:
+                upsert(tx, fold(fresh))
+            return len(fresh)
+
+    def bury(self, record: RequestRecord, *, error: str) -> None:
+        """Keep a record that the store refuses in the dead-letter table."""
+        with self._store.write() as tx:
+            statement = insert(dead_letter).values(
+                id=UUID(bytes=record.id),
+                received_at=from_micros(self._clock()),
+                record=msgspec.msgpack.encode(record),
+                error=error[:2000],
+            )
+            tx.execute(dead_letter.delete().where(dead_letter.c.id == UUID(bytes=record.id)))
+            tx.execute(statement)
+
+    def _insert_postgres(self, tx: Connection, batch: list[RequestRecord]) -> list[RequestRecord]:
+        raw = tx.connection.driver_connection
+        assert isinstance(raw, PostgresConnection)
+        rows = [_row(record) for record in batch]
+        for row in rows:
+            for position in _IDS_AT:
+                row[position] = UUID(bytes=row[position])
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        with raw.cursor() as cursor:
+            cursor.execute(self._postgres_insert, columns)
+            inserted = {found.bytes for (found,) in cursor.fetchall()}
+        return [record for record in batch if record.id in inserted]
+
+
+def _insert_sqlite(tx: Connection, batch: list[RequestRecord]) -> list[RequestRecord]:
+    raw = tx.connection.driver_connection
+    assert isinstance(raw, sqlite3.Connection)
+    marks = ",".join("?" * len(batch))
+    found = raw.execute(
+        f"SELECT id FROM request_record WHERE id IN ({marks})",  # noqa: S608  (marks are question marks)
+        [record.id for record in batch],
+    )
+    stored = {identifier for (identifier,) in found}
+    fresh = [record for record in batch if record.id not in stored] if stored else batch
+    raw.executemany(_SQLITE_INSERT, [_row(record) for record in fresh])
+    return fresh
+
+
+def _row(record: RequestRecord) -> list[Any]:
+    row = list(msgspec.structs.astuple(record))
+    for position in _JSON_AT:
+        if row[position] is not None:
+            row[position] = _encode(row[position]).decode()
+    return row
+
+
+def _postgres_insert() -> bytes:
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    arrays = []
+    for name in FIELDS:
+        column_type = request_record.c[name].type
+        kind = "uuid" if isinstance(column_type, RecordId) else column_type.compile(dialect)
+        arrays.append(f"%s::{kind.split('(')[0].lower()}[]")
+    return (
+        f"INSERT INTO request_record ({_COLUMNS}) SELECT * FROM unnest({', '.join(arrays)}) "  # noqa: S608  (our own names)
+        "ON CONFLICT (id) DO NOTHING RETURNING id"
+    ).encode()
+
+
+_SQLITE_INSERT = f"INSERT INTO request_record ({_COLUMNS}) VALUES ({','.join('?' * len(FIELDS))})"  # noqa: S608  (our own names)

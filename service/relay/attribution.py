@@ -1,0 +1,95 @@
+"""Who a request is for: end user, session and tags, as clients of other gateways already declare them. Pure.
+
+Declared ids attribute, they do not authorise. Body fields are forwarded unchanged, the headers read here are not.
+Sources: OpenAI `user`, `safety_identifier`, `metadata`; LiteLLM `x-litellm-*`; Helicone `Helicone-*`; Portkey
+`x-portkey-metadata`; `x-session-id`; W3C `baggage` members `user.id`, `session.id` and `tag`.
+"""
+
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+
+from service.ledger.record import TAG_LIMIT, clip
+from service.relay.request import ChatRequest
+
+_PROPERTY = b"helicone-property-"
+_INTERESTING = frozenset(
+    {
+        b"x-litellm-tags",
+        b"x-litellm-end-user-id",
+        b"helicone-user-id",
+        b"helicone-session-id",
+        b"x-portkey-metadata",
+        b"x-session-id",
+        b"baggage",
+    }
+)
+TAG_LENGTH = 128
+
+
+class Attribution(msgspec.Struct, frozen=True):
+    """Declared ids; None where nothing was declared."""
+
+    end_user: str | None
+    session: str | None
+    tags: tuple[str, ...] | None
+
+
+def attribute(headers: list[tuple[bytes, bytes]], request: ChatRequest | None) -> Attribution:
+    """Read the declared ids. Headers win over the body: they are set by the application's infrastructure."""
+    found: dict[bytes, str] = {}
+    tags: list[str] = []
+    for name, value in headers:
+        if name in _INTERESTING:
+            found[name] = value.decode("utf-8", "replace")
+        elif name.startswith(_PROPERTY):
+            tags.append(f"{name[len(_PROPERTY) :].decode('latin-1')}:{value.decode('utf-8', 'replace')}")
+    portkey = _object(found.get(b"x-portkey-metadata"))
+    baggage = _baggage(found.get(b"baggage"))
+    metadata = (request.metadata if request is not None else None) or {}
+    end_user = (
+        found.get(b"x-litellm-end-user-id")
+        or found.get(b"helicone-user-id")
+        or _text(portkey.pop("_user", None))
+        or baggage.get("user.id")
+        or (request.user or request.safety_identifier if request is not None else None)
+    )
+    session = (
+        found.get(b"x-session-id")
+        or found.get(b"helicone-session-id")
+        or baggage.get("session.id")
+        or _text(metadata.get("session_id"))
+    )
+    tags += [tag.strip() for tag in found.get(b"x-litellm-tags", "").split(",") if tag.strip()]
+    tags += [f"{name}:{_text(value)}" for name, value in (*portkey.items(), *metadata.items())]
+    if "tag" in baggage:
+        tags.append(baggage["tag"])
+    return Attribution(clip(end_user), clip(session), _bounded(tags))
+
+
+def _bounded(tags: list[str]) -> tuple[str, ...] | None:
+    clipped = (clip(tag, TAG_LENGTH) or "" for tag in tags)
+    return tuple(dict.fromkeys(clipped))[:TAG_LIMIT] or None
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    if text is None:
+        return {}
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError):
+        return {}
+
+
+def _baggage(text: str | None) -> dict[str, str]:
+    if text is None:
+        return {}
+    pairs = (member.split(";")[0].partition("=") for member in text.split(","))
+    return {name.strip(): unquote(value.strip()) for name, _, value in pairs}
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,104 @@
+"""From what an answer said about itself to the tokens and the cost of its record.
+
+Without usage from the upstream the tokens are estimated from the request and from the output seen, marked
+`estimated`, with bounds. The price is that of the model which answered; where none is known, of the one asked for.
+"""
+
+import msgspec
+
+from service.ledger.record import Opening, RequestRecord, clip
+from service.pricing.pricebook import PriceBook
+from service.pricing.rating import Rating, rate
+from service.relay.request import ChatRequest
+from service.store.types import from_micros
+from service.usage.estimate import Estimate, estimate_output, estimate_prompt
+from service.usage.metered import Metered
+from service.usage.tokens import TokenUsage
+
+MOST_CHOICES = 128
+MOST_OUTPUT_TOKENS = 1_000_000
+
+
+def charge_nothing(record: RequestRecord, facts: Metered | None) -> None:
+    """No answer, no usage: the cost is 0, and known to be."""
+    record.cost_nanos = 0
+    record.cost_status = "free"
+    if facts is not None:
+        record.error_type = record.error_type or clip(facts.error_type)
+        record.error_code = record.error_code or clip(facts.error_code)
+
+
+def charge(
+    record: RequestRecord, facts: Metered, *, book: PriceBook, request: ChatRequest, body: bytes
+) -> None:
+    """Fill in what the upstream answered, used and costs."""
+    record.response_id = clip(facts.response_id)
+    record.response_model = clip(facts.response_model)
+    record.service_tier = clip(facts.service_tier)
+    record.finish_reasons = facts.finish_reasons or None
+    record.usage_raw = facts.usage_raw
+    record.usage_flags = facts.usage_flags or None
+    record.provider_cost_nanos = facts.provider_cost_nanos
+    record.usage_source = facts.usage_source
+    usage = facts.usage
+    if usage is None:
+        usage = _estimate(record, facts, request=request, body=body)
+    put_usage(record, usage)
+    models = (record.response_model, record.upstream_model)
+    put_rating(record, rate_usage(record, usage, book=book, models=models))
+
+
+def rate_usage(
+    opening: Opening, usage: TokenUsage, *, book: PriceBook, models: tuple[str | None, ...]
+) -> Rating:
+    """The cost of *usage* by the card of the first of *models* that has one."""
+    at = from_micros(opening.started_at)
+    tier = opening.service_tier if isinstance(opening, RequestRecord) else None
+    for model in filter(None, models):
+        card = book.resolve(
+            provider=opening.provider,
+            model=model,
+            at=at,
+            key_id=opening.key_id,
+            project=opening.project,
+            upstream=opening.upstream,
+        )
+        if card is not None:
+            return rate(usage, card, at=at, service_tier=tier)
+    return rate(usage, None, at=at)
+
+
+def put_usage(record: RequestRecord, usage: TokenUsage) -> None:
+    """Copy the counts into their columns."""
+    record.input_tokens = usage.input_tokens
+    record.output_tokens = usage.output_tokens
+    record.cache_read_input_tokens = usage.cache_read_input_tokens
+    record.cache_write_input_tokens = usage.cache_write_input_tokens
+    record.audio_input_tokens = usage.audio_input_tokens
+    record.image_input_tokens = usage.image_input_tokens
+    record.reasoning_output_tokens = usage.reasoning_output_tokens
+    record.audio_output_tokens = usage.audio_output_tokens
+    record.image_output_tokens = usage.image_output_tokens
+
+
+def put_rating(record: RequestRecord, rating: Rating) -> None:
+    """Copy the cost and its lines into their columns."""
+    record.cost_nanos = rating.cost_nanos
+    record.cost_status = rating.cost_status
+    record.price_id = rating.price_id
+    record.cost_lines = tuple(msgspec.to_builtins(line) for line in rating.lines) or None
+
+
+def _estimate(record: RequestRecord, facts: Metered, *, request: ChatRequest, body: bytes) -> TokenUsage:
+    prompt = estimate_prompt(body)
+    output = estimate_output(facts.output)
+    record.usage_source = "estimated"
+    record.usage_low = prompt.low + output.low
+    record.usage_high = prompt.high + _most_output(output, request)
+    return TokenUsage(input_tokens=prompt.tokens, output_tokens=output.tokens)
+
+
+def _most_output(seen: Estimate, request: ChatRequest) -> int:
+    """The upstream may have produced more than we saw, up to what the client allowed."""
+    limit = min(request.max_completion_tokens or request.max_tokens or 0, MOST_OUTPUT_TOKENS)
+    return max(seen.high, limit * max(1, min(request.n or 1, MOST_CHOICES)))

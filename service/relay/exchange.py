@@ -1,0 +1,309 @@
+"""One exchange: a client's request, one or more attempts on upstreams, and the answer on its way back.
+
+The send loop is ours, because only it knows what reached the client. One `receive()` stays pending beside it: that is
+where the server says that the client has left. Whatever ends the exchange, the open attempt is closed, which is
+synchronous, before anything else is awaited.
+"""
+
+import asyncio
+from collections import deque
+from enum import Enum, auto
+
+import msgspec
+
+from service.errors import UpstreamError, UpstreamTimeoutError, UpstreamUnreachableError
+from service.ledger.record import Opening, uuid7, uuid_text
+from service.relay import headers as crossing
+from service.relay.attempt import OK_STATUSES, Attempt, Times
+from service.relay.body import Receive, Send
+from service.relay.context import Interruptible, RelayContext
+from service.relay.failures import error_headers, error_json, failure_for
+from service.relay.forward import BodyForward, Ending, end_broken_stream, ending_of, forward_stream
+from service.relay.headers import Headers
+from service.relay.reply import Reply
+from service.relay.request import ChatRequest, with_usage_option
+from service.upstream.client import UpstreamCall, UpstreamRequest
+from service.upstream.provider import Provider
+from service.usage.meter import BodyMeter, StreamMeter
+
+RELEASE_TIMEOUT_S = 1.0
+TOO_MANY_REQUESTS = 429
+SERVER_ERROR = 500
+REFUSES_AN_OPTION = (400, 422)
+EVENT_STREAM = b"text/event-stream"
+
+
+class Admitted(msgspec.Struct, frozen=True):
+    """A request that passed the door; *opening* is shared with the refusal that may still follow."""
+
+    opening: Opening
+    request: ChatRequest
+    body: bytes
+    headers: Headers
+    candidates: tuple[Provider, ...]
+    started: float
+
+
+class Verdict(Enum):
+    """What an attempt came to."""
+
+    ANSWERED = auto()
+    """The client has its answer, or has left."""
+    NEXT_UPSTREAM = auto()
+    """Nothing went to the client; another upstream may be asked."""
+    WITHOUT_USAGE_OPTION = auto()
+    """The upstream refused the option that we had added; the same once more without it."""
+
+
+class Exchange(Interruptible):
+    """One admitted request. `run` answers the client and leaves one record per attempt."""
+
+    def __init__(self, context: RelayContext, admitted: Admitted, *, receive: Receive, send: Send) -> None:
+        self._context = context
+        self._admitted = admitted
+        self._receive = receive
+        self.reply = Reply(send)
+        self._attempt: Attempt | None = None
+        self._call: UpstreamCall | None = None
+        self._interrupted = False
+        self._drain_timer: asyncio.TimerHandle | None = None
+
+    async def run(self) -> None:
+        """Answer the client. Raises JournalFullError where not even the first attempt could be recorded."""
+        watch = asyncio.ensure_future(self._watch_client())
+        self._context.exchanges.add(self)
+        try:
+            await self._make_attempts()
+        finally:
+            self._context.exchanges.discard(self)
+            watch.cancel()
+            self._end_drain()
+
+    def interrupt(self) -> None:
+        """The relay is shutting down and has waited long enough."""
+        self._interrupted = True
+        if self._call is not None:
+            self._call.abort()
+
+    async def _watch_client(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.reply.gone = True
+        attempt, call = self._attempt, self._call
+        if attempt is None or call is None or attempt.closed:
+            return
+        if not attempt.provider.drains or not self._start_drain(call):
+            call.abort()
+
+    def _start_drain(self, call: UpstreamCall) -> bool:
+        """Read on for the true usage, within bounds; False where too many are doing so already."""
+        context = self._context
+        if context.disconnect_drains >= context.settings.max_disconnect_drains:
+            return False
+        context.disconnect_drains += 1
+        loop = asyncio.get_running_loop()
+        self._drain_timer = loop.call_later(context.settings.disconnect_drain_s, call.abort)
+        return True
+
+    def _end_drain(self) -> None:
+        if self._drain_timer is not None:
+            self._drain_timer.cancel()
+            self._drain_timer = None
+            self._context.disconnect_drains -= 1
+
+    async def _make_attempts(self) -> None:
+        candidates = deque(self._admitted.candidates)
+        provider = candidates.popleft()
+        ask_usage = self._should_ask_usage(provider)
+        number = 1
+        while True:
+            verdict = await self._make_attempt(
+                provider, number=number, ask_usage=ask_usage, alternative=bool(candidates)
+            )
+            number += 1
+            match verdict:
+                case Verdict.ANSWERED:
+                    return
+                case Verdict.NEXT_UPSTREAM:
+                    provider = candidates.popleft()
+                    ask_usage = self._should_ask_usage(provider)
+                case Verdict.WITHOUT_USAGE_OPTION:
+                    self._context.refuses_stream_options.add(provider.name)
+                    ask_usage = False
+
+    async def _make_attempt(
+        self, provider: Provider, *, number: int, ask_usage: bool, alternative: bool
+    ) -> Verdict:
+        attempt = self._open(provider, number)
+        self._attempt = attempt
+        try:
+            call = self._context.client.call(
+                self._upstream_request(attempt, ask_usage=ask_usage), timeouts=provider.timeouts
+            )
+            self._call = call
+            try:
+                return await self._converse(attempt, call, ask_usage=ask_usage, alternative=alternative)
+            finally:
+                attempt.close("interrupted", error_type="interrupted", error_code="cancelled")
+                await _release(call)
+        finally:
+            attempt.close("interrupted", error_type="internal_error", error_code="internal_error")
+
+    async def _converse(
+        self, attempt: Attempt, call: UpstreamCall, *, ask_usage: bool, alternative: bool
+    ) -> Verdict:
+        await attempt.opened()
+        attempt.times.called = attempt.now()
+        answering = False
+        try:
+            attempt.answered(await call.head())
+            answering = True
+            if _is_event_stream(attempt):
+                meter = StreamMeter(
+                    attempt.provider.dialect,
+                    hide_usage=ask_usage,
+                    choices=self._admitted.request.n or 1,
+                    encoding=attempt.content_encoding,
+                )
+                attempt.meter = meter
+                await forward_stream(attempt, call, meter=meter, reply=self.reply)
+                return Verdict.ANSWERED
+            return await self._forward_body(attempt, call, ask_usage=ask_usage, alternative=alternative)
+        except UpstreamError as error:
+            if attempt.closed:
+                return await self._end_after_record()
+            ending = ending_of(
+                error, gone=self.reply.gone, interrupted=self._interrupted, answering=answering
+            )
+            if _nothing_sent(error) and alternative and self._may_retry():
+                return _failed(attempt, ending)
+            await self._fail(attempt, error, ending)
+            return Verdict.ANSWERED
+
+    async def _forward_body(
+        self, attempt: Attempt, call: UpstreamCall, *, ask_usage: bool, alternative: bool
+    ) -> Verdict:
+        meter = BodyMeter(attempt.provider.dialect, encoding=attempt.content_encoding)
+        attempt.meter = meter
+        forward = BodyForward(
+            attempt,
+            call,
+            meter=meter,
+            reply=self.reply,
+            limit=self._context.settings.max_answer_buffer_bytes,
+        )
+        await forward.receive()
+        status = attempt.status or 0
+        if not self.reply.started and not self.reply.gone and not self._interrupted:
+            if ask_usage and status in REFUSES_AN_OPTION and forward.mentions(b"stream_options"):
+                return _failed(attempt, forward.ending(), verdict=Verdict.WITHOUT_USAGE_OPTION)
+            failing = status == TOO_MANY_REQUESTS or status >= SERVER_ERROR
+            if failing and alternative and self._may_retry():
+                return _failed(attempt, forward.ending())
+        await forward.finish()
+        return Verdict.ANSWERED
+
+    async def _fail(self, attempt: Attempt, error: UpstreamError, ending: Ending) -> None:
+        reply = self.reply
+        if reply.started and isinstance(attempt.meter, StreamMeter):
+            await end_broken_stream(attempt, ending, reply=reply)
+            return
+        failure = failure_for(error)
+        status = None if reply.gone else reply.status or failure.status
+        attempt.bytes_out = reply.bytes_sent
+        attempt.close(
+            ending.outcome, error_type=ending.error_type, error_code=ending.error_code, http_status=status
+        )
+        await attempt.settled()
+        if reply.started:
+            return  # a body without its end: the server closes the connection, which is what happened upstream
+        body = error_json(
+            ending.message or str(error),
+            type=ending.error_type or failure.type,
+            code=ending.error_code or failure.code,
+        )
+        headers = error_headers(error, failure)
+        headers.append((b"x-request-id", uuid_text(attempt.opening.request_id).encode()))
+        headers.append((b"x-tollkeeper-upstream", attempt.provider.name.encode()))
+        headers.append((b"content-length", b"%d" % len(body)))
+        await reply.start(failure.status, headers)
+        await reply.finish(body)
+
+    async def _end_after_record(self) -> Verdict:
+        """The upstream failed after its terminal event: the answer was whole."""
+        await self.reply.finish()
+        return Verdict.ANSWERED
+
+    def _may_retry(self) -> bool:
+        return not self.reply.gone and not self._interrupted and self._context.retry_allowance.take()
+
+    def _should_ask_usage(self, provider: Provider) -> bool:
+        request = self._admitted.request
+        return bool(
+            request.stream
+            and not request.wants_usage
+            and provider.dialect.stream_usage == "inject"
+            and provider.name not in self._context.refuses_stream_options
+        )
+
+    def _open(self, provider: Provider, number: int) -> Attempt:
+        admitted, clock = self._admitted, self._context.clock
+        opening = msgspec.structs.replace(
+            admitted.opening,
+            attempt=number,
+            upstream=provider.name,
+            provider=provider.provider,
+            upstream_model=admitted.opening.requested_model,
+        )
+        times = Times(admitted.started)
+        if number > 1:
+            opening.started_at = clock.micros()
+            opening.id = uuid7(opening.started_at, clock.random_bytes(8))
+            times = Times(clock.monotonic())
+        return Attempt(
+            self._context,
+            opening=opening,
+            provider=provider,
+            request=admitted.request,
+            body=admitted.body,
+            times=times,
+        )
+
+    def _upstream_request(self, attempt: Attempt, *, ask_usage: bool) -> UpstreamRequest:
+        provider = attempt.provider
+        headers = crossing.to_upstream(
+            self._admitted.headers,
+            api_key=provider.api_key,
+            provider=provider.provider,
+            request_id=uuid_text(attempt.opening.id),
+        )
+        body = with_usage_option(self._admitted.body) if ask_usage else self._admitted.body
+        return UpstreamRequest("POST", provider.chat_url, headers, body)
+
+
+def _failed(attempt: Attempt, ending: Ending, *, verdict: Verdict = Verdict.NEXT_UPSTREAM) -> Verdict:
+    """Close an attempt whose answer the client does not get."""
+    attempt.close(ending.outcome, final=False, error_type=ending.error_type, error_code=ending.error_code)
+    return verdict
+
+
+def _nothing_sent(error: UpstreamError) -> bool:
+    """Whether asking somebody else cannot bill anybody twice."""
+    return isinstance(error, UpstreamUnreachableError) or (
+        isinstance(error, UpstreamTimeoutError) and error.phase == "connect"
+    )
+
+
+def _is_event_stream(attempt: Attempt) -> bool:
+    assert attempt.head is not None
+    content_type = crossing.header(attempt.head.headers, b"content-type") or b""
+    return attempt.head.status in OK_STATUSES and content_type.lower().startswith(EVENT_STREAM)
+
+
+async def _release(call: UpstreamCall) -> None:
+    """Give the connection back, also while we are being cancelled; bounded."""
+    release = asyncio.ensure_future(call.release())
+    try:
+        await asyncio.wait_for(asyncio.shield(release), RELEASE_TIMEOUT_S)
+    except TimeoutError:
+        call.abort()

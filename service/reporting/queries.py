@@ -1,0 +1,204 @@
+"""Every number anyone sees, as SQLAlchemy `Select` values; nothing here is executed.
+
+A report cuts its range into numbered spans. The rollups answer by joining the spans to their rows: whole hours
+from the hourly rollup, the quarters at a span's edges from the other one. Dimensions that the rollups do not have
+are answered by the records, with the same measures under the same names.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    FromClause,
+    Integer,
+    Select,
+    Subquery,
+    Table,
+    and_,
+    column,
+    func,
+    select,
+    true,
+    union_all,
+    values,
+)
+
+from service.reporting import measures
+from service.reporting.dimensions import ROLLUP, Filters, TagsOf, filter_record, filter_rollup, of_record
+from service.reporting.intervals import Span
+from service.store.spans import id_ceiling, id_floor
+from service.store.tables import (
+    ROLLUP_BINS,
+    ledger_entry,
+    request_record,
+    usage_rollup,
+    usage_rollup_hour,
+)
+from service.store.types import RecordId, UtcMicros
+
+HOUR = timedelta(hours=1)
+SPAN = "span"
+
+
+def rollup_usage(
+    spans: Sequence[Span], *, group_by: Sequence[str], filters: Filters, bins: bool = False
+) -> Select[Any]:
+    """Measures by number of the span and *group_by*, all of them in `dimensions.ROLLUP`.
+
+    With *bins* the columns of the latency histograms follow the measures.
+    """
+    hours, quarters = _split(spans)
+    parts = [
+        _rollup_part(table, pieces, group_by=group_by, filters=filters, bins=bins)
+        for table, pieces in ((usage_rollup_hour, hours), (usage_rollup, quarters))
+        if pieces
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    both = union_all(*parts).subquery("both_rollups")
+    keys = [both.c[SPAN], *(both.c[name] for name in group_by)]
+    names = (*measures.MEASURES, *(ROLLUP_BINS if bins else ()))
+    return select(*keys, *(func.sum(both.c[name]).label(name) for name in names)).group_by(*keys)
+
+
+def record_usage(spans: Sequence[Span], *, group_by: Sequence[str], filters: Filters) -> Select[Any]:
+    """The same from the records, by any dimension, without histograms."""
+    numbered = _numbered_ids(spans)
+    changed = changes(spans[0], last=spans[-1])
+    keys = _record_keys(numbered, group_by)
+    source = _records(numbered, tags="tag" in group_by).outerjoin(
+        changed, changed.c.record_id == request_record.c.id
+    )
+    return (
+        select(*keys, *measures.of_records(changed))
+        .select_from(source)
+        .where(*filter_record(filters))
+        .group_by(*keys)
+    )
+
+
+def record_latencies(
+    latency: str, spans: Sequence[Span], *, group_by: Sequence[str], filters: Filters
+) -> Select[Any]:
+    """Counts by span, *group_by* and histogram bin of *latency*, ``duration_ms`` or ``ttft_ms``."""
+    record = request_record.c
+    numbered = _numbered_ids(spans)
+    keys = [*_record_keys(numbered, group_by), measures.bin_of(record[latency]).label("bin")]
+    return (
+        select(*keys, func.count().label("count"))
+        .select_from(_records(numbered, tags="tag" in group_by))
+        .where(record.final, record.upstream.is_not(None), record[latency].is_not(None))
+        .where(*filter_record(filters))
+        .group_by(*keys)
+    )
+
+
+def changes(first: Span, *, last: Span) -> Subquery:
+    """What ledger entries changed of each record from *first* to *last*: delta_nanos, and cost_status now."""
+    entry = ledger_entry.c
+    within = and_(entry.record_id >= id_floor(first.since), entry.record_id < id_ceiling(last.until))
+    summed = (
+        select(
+            entry.record_id,
+            func.sum(entry.delta_nanos).label("delta_nanos"),
+            func.max(entry.rating_version).label("rating_version"),
+        )
+        .where(within)
+        .group_by(entry.record_id)
+        .subquery("summed")
+    )
+    latest = ledger_entry.alias("latest")
+    same = and_(latest.c.record_id == summed.c.record_id, latest.c.rating_version == summed.c.rating_version)
+    return (
+        select(summed.c.record_id, summed.c.delta_nanos, latest.c.cost_status_after.label("cost_status"))
+        .select_from(summed.join(latest, same))
+        .subquery("changes")
+    )
+
+
+def _rollup_part(
+    table: Table,
+    pieces: Sequence[tuple[int, Span]],
+    *,
+    group_by: Sequence[str],
+    filters: Filters,
+    bins: bool,
+) -> Select[Any]:
+    numbered = values(
+        column(SPAN, Integer),
+        column("since", UtcMicros),
+        column("until", UtcMicros),
+        name=f"{table.name}_span",
+    )
+    piece = numbered.data([(number, span.since, span.until) for number, span in pieces]).cte()
+    keys: list[ColumnElement[Any]] = [
+        piece.c[SPAN],
+        *(table.c[ROLLUP[name]].label(name) for name in group_by),
+    ]
+    totals = measures.of_rollup(table)
+    if bins:
+        totals += [func.sum(table.c[name]).label(name) for name in ROLLUP_BINS]
+    inside = and_(table.c.bucket >= piece.c.since, table.c.bucket < piece.c.until)
+    return (
+        select(*keys, *totals)
+        .select_from(piece.join(table, inside))
+        .where(*filter_rollup(filters, rollup=table))
+        .group_by(*keys)
+    )
+
+
+def _split(spans: Sequence[Span]) -> tuple[list[tuple[int, Span]], list[tuple[int, Span]]]:
+    """Each numbered span as whole UTC hours, and as what is left of it in quarters."""
+    hours: list[tuple[int, Span]] = []
+    quarters: list[tuple[int, Span]] = []
+    for number, span in enumerate(spans):
+        first = span.since.replace(minute=0, second=0, microsecond=0)
+        if first < span.since:
+            first += HOUR
+        last = span.until.replace(minute=0, second=0, microsecond=0)
+        if first >= last:
+            quarters.append((number, span))
+            continue
+        hours.append((number, Span(first, last)))
+        edges = (Span(span.since, first), Span(last, span.until))
+        quarters += [(number, edge) for edge in edges if edge.since < edge.until]
+    return hours, quarters
+
+
+def _numbered_ids(spans: Sequence[Span]) -> CTE:
+    """Numbered spans with the range of ids that their records have."""
+    names = values(
+        column(SPAN, Integer),
+        column("since", UtcMicros),
+        column("until", UtcMicros),
+        column("low", RecordId),
+        column("high", RecordId),
+        name="record_span",
+    )
+    rows = [
+        (number, span.since, span.until, id_floor(span.since), id_ceiling(span.until))
+        for number, span in enumerate(spans)
+    ]
+    return names.data(rows).cte()
+
+
+def _records(numbered: CTE, *, tags: bool) -> FromClause:
+    record = request_record.c
+    inside = and_(
+        record.id >= numbered.c.low,
+        record.id < numbered.c.high,
+        record.started_at >= numbered.c.since,
+        record.started_at < numbered.c.until,
+    )
+    source: FromClause = numbered.join(request_record, inside)
+    if tags:
+        each = TagsOf(record.tags).table_valued("value").alias("each_tag")
+        source = source.outerjoin(each, true())
+    return source
+
+
+def _record_keys(numbered: CTE, group_by: Sequence[str]) -> list[ColumnElement[Any]]:
+    return [numbered.c[SPAN], *(of_record(name).label(name) for name in group_by)]

@@ -1,0 +1,179 @@
+"""Request records as people and programs read them: a filtered list by pages, and one request whole.
+
+A page goes backwards in time by id, from a cursor that is the last id of the page before; nothing is counted or
+skipped, so the last page costs what the first does. The cost shown is the record's own plus its ledger entries;
+a request's detail shows both apart.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, or_, select
+
+from service.errors import InvalidInputError, NotFoundError
+from service.pricing.money import format_usd
+from service.reporting.dimensions import Filters, filter_record, require_storable, require_usable
+from service.store.spans import id_ceiling, id_floor
+from service.store.tables import ledger_entry, request_record
+
+MAX_PAGE = 1_000
+_CURSOR_VERSION = b"\x01"
+_CURSOR_BYTES = 17
+_DETAIL_ONLY = ("usage_raw", "cost_lines")
+LIST_COLUMNS = tuple(column.name for column in request_record.c if column.name not in _DETAIL_ONLY)
+
+
+class RequestFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which records; *filters* are those of a usage report. Costs are compared after ledger entries.
+
+    `request_id` is one of ours, of an attempt or of a request, or one that the upstream gave.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    filters: Filters = {}
+    request_id: str | None = None
+    min_cost_nanos: int | None = None
+    max_cost_nanos: int | None = None
+    final_only: bool = False
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Records under the names of the columns, newest first, and the cursor of the next page."""
+
+    data: tuple[dict[str, Any], ...]
+    next: str | None
+
+
+def list_requests(
+    tx: Connection, wanted: RequestFilter, *, limit: int = 50, cursor: str | None = None
+) -> Page:
+    """One page of records."""
+    if not 1 <= limit <= MAX_PAGE:
+        raise InvalidInputError(f"limit is {limit}; use 1 to {MAX_PAGE}", field="limit")
+    statement = requests(wanted)
+    if cursor is not None:
+        statement = statement.where(request_record.c.id < parse_cursor(cursor))
+    found = tx.execute(statement.limit(limit + 1)).mappings().all()
+    page = tuple(_shown(row) for row in found[:limit])
+    return Page(page, _cursor(found[limit - 1]["id"]) if len(found) > limit else None)
+
+
+def get_request(tx: Connection, identifier: str) -> dict[str, Any]:
+    """All attempts of the request that has, or whose attempt has, this id; NotFoundError where there is none."""
+    try:
+        wanted = UUID(identifier)
+    except ValueError as error:
+        raise InvalidInputError(f"{identifier!r} is not a request id", field="id") from error
+    record = request_record.c
+    same = select(record.request_id).where(or_(record.id == wanted, record.request_id == wanted))
+    statement = _select(request_record.c).where(record.request_id.in_(same)).order_by(record.id)
+    found = tx.execute(statement).mappings().all()
+    if not found:
+        raise NotFoundError(f"there is no request {identifier}")
+    entries = _entries(tx, [row["id"] for row in found])
+    attempts = [{**_shown(row), "ledger": entries.get(row["id"], [])} for row in found]
+    return {"request_id": str(found[0]["request_id"]), "attempts": attempts}
+
+
+def requests(wanted: RequestFilter) -> Select[Any]:
+    """The records of *wanted*, newest first."""
+    require_usable(wanted.filters)
+    record = request_record.c
+    conditions = filter_record(wanted.filters)
+    if wanted.since is not None:
+        conditions += [record.id >= id_floor(wanted.since), record.started_at >= wanted.since]
+    if wanted.until is not None:
+        conditions += [record.id < id_ceiling(wanted.until), record.started_at < wanted.until]
+    if wanted.request_id is not None:
+        conditions.append(_known_as(wanted.request_id))
+    if wanted.min_cost_nanos is not None:
+        conditions.append(_cost() >= wanted.min_cost_nanos)
+    if wanted.max_cost_nanos is not None:
+        conditions.append(_cost() <= wanted.max_cost_nanos)
+    if wanted.final_only:
+        conditions.append(record.final)
+    return _select(record[name] for name in LIST_COLUMNS).where(*conditions).order_by(record.id.desc())
+
+
+def parse_cursor(cursor: str) -> UUID:
+    """The id in a cursor of ours; anything else is refused."""
+    try:
+        found = base64.b64decode(cursor, altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        found = b""
+    if len(found) != _CURSOR_BYTES or found[:1] != _CURSOR_VERSION:
+        raise InvalidInputError("cursor is not one that an earlier page gave", field="cursor")
+    return UUID(bytes=found[1:])
+
+
+def _cursor(identifier: UUID) -> str:
+    # 17 bytes fill 24 characters, the last of them padding: kept, so that decoding is strict
+    return base64.urlsafe_b64encode(_CURSOR_VERSION + identifier.bytes).decode()
+
+
+def _select(columns: Any) -> Select[Any]:
+    """The columns of records, with the cost and the cost status that their ledger entries leave them."""
+    return select(
+        *(column for column in columns if column.name not in ("cost_nanos", "cost_status")),
+        request_record.c.cost_nanos.label("rated_cost_nanos"),
+        request_record.c.cost_status.label("rated_cost_status"),
+        _cost().label("cost_nanos"),
+        func.coalesce(_latest_status(), request_record.c.cost_status).label("cost_status"),
+    )
+
+
+def _cost() -> ColumnElement[Any]:
+    own = request_record.c.cost_nanos
+    delta = (
+        select(func.sum(ledger_entry.c.delta_nanos))
+        .where(ledger_entry.c.record_id == request_record.c.id)
+        .scalar_subquery()
+    )
+    return func.coalesce(own + delta, own, delta)
+
+
+def _latest_status() -> ColumnElement[Any]:
+    return (
+        select(ledger_entry.c.cost_status_after)
+        .where(ledger_entry.c.record_id == request_record.c.id)
+        .order_by(ledger_entry.c.rating_version.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+
+
+def _known_as(identifier: str) -> ColumnElement[bool]:
+    require_storable(identifier, field="request_id")
+    record = request_record.c
+    theirs = (record.response_id == identifier, record.upstream_request_id == identifier)
+    try:
+        ours = UUID(identifier)
+    except ValueError:
+        return or_(*theirs)
+    return or_(record.id == ours, record.request_id == ours, *theirs)
+
+
+def _entries(tx: Connection, ids: list[UUID]) -> dict[UUID, list[dict[str, Any]]]:
+    statement = select(ledger_entry).where(ledger_entry.c.record_id.in_(ids))
+    entries: dict[UUID, list[dict[str, Any]]] = {}
+    for row in tx.execute(statement.order_by(ledger_entry.c.rating_version)).mappings():
+        entry = {**row, "id": str(row["id"]), "delta_usd": format_usd(int(row["delta_nanos"]))}
+        entries.setdefault(entry.pop("record_id"), []).append(entry)
+    return entries
+
+
+def _shown(row: RowMapping | Mapping[str, Any]) -> dict[str, Any]:
+    """A row under its column names, with text ids, integer costs and the cost in USD."""
+    shown = dict(row)
+    shown["id"] = str(row["id"])
+    shown["request_id"] = str(row["request_id"])
+    cost = row["cost_nanos"]
+    shown["cost_nanos"] = None if cost is None else int(cost)
+    shown["cost_usd"] = None if cost is None else format_usd(int(cost))
+    return shown

@@ -1,0 +1,34 @@
+"""What the store holds at one moment: a connection that sees only that, and from when to when its books go."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select, text
+
+from service.reporting.intervals import QUARTER, Span
+from service.store.engine import Store
+from service.store.tables import request_record, usage_rollup, usage_rollup_hour
+
+
+@contextmanager
+def snapshot(store: Store) -> Iterator[Connection]:
+    """Read only. SQLite's transactions are like this anyway; PostgreSQL's need to be asked."""
+    with store.read() as tx:
+        if tx.dialect.name == "postgresql":
+            tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+        yield tx
+
+
+def extent(tx: Connection) -> Span | None:
+    """The span of all records and rollups, in whole hours; None where there are none."""
+    record = request_record.c
+    instants: list[datetime] = []
+    for order in (record.id, record.id.desc()):
+        instants += tx.scalars(select(record.started_at).order_by(order).limit(1))
+    for table in (usage_rollup, usage_rollup_hour):
+        instants += filter(None, tx.execute(select(func.min(table.c.bucket), func.max(table.c.bucket))).one())
+    if not instants:
+        return None
+    first, last = min(instants), max(instants) + 4 * QUARTER
+    return Span(*(instant.replace(minute=0, second=0, microsecond=0) for instant in (first, last)))

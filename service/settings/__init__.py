@@ -1,0 +1,30 @@
+"""Settings: one frozen value, read once from file, environment and flags. Every field says what it means.
+
+`load` is the way in. Secrets are `Secret` values, which no log, repr or page shows.
+"""
+
+from service.settings.loading import Loaded, load, survey
+from service.settings.secret import Secret
+from service.settings.upstreams import with_simulator
+from service.settings.values import (
+    AccountingSettings,
+    DashboardSettings,
+    RelaySettings,
+    Settings,
+    StoreSettings,
+    UpstreamSettings,
+)
+
+__all__ = [
+    "AccountingSettings",
+    "DashboardSettings",
+    "Loaded",
+    "RelaySettings",
+    "Secret",
+    "Settings",
+    "StoreSettings",
+    "UpstreamSettings",
+    "load",
+    "survey",
+    "with_simulator",
+]

@@ -1,0 +1,140 @@
+"""What can be set: sections, fields, defaults, ranges, and one line on each. Pure.
+
+The `description` of a field is its documentation; docs/configuration.md is tested to show every one of them.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from service.settings.secret import MASK, Secret
+
+MEBIBYTE = 1 << 20
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+
+
+def _says(description: str) -> Meta:
+    return Meta(description=description)
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A group of fields that is written as one TOML table."""
+
+
+class StoreSettings(_Section, frozen=True, kw_only=True):
+    """`[store]`"""
+
+    url: Annotated[str, _says("Database: `sqlite:///file` or `postgresql://user@host/name`.")] = (
+        "sqlite:///tollkeeper.db"
+    )
+
+    def __repr__(self) -> str:
+        return f"StoreSettings(url={self.safe_url!r})"
+
+    @property
+    def safe_url(self) -> str:
+        """The URL without its password, fit to be shown."""
+        return re.sub(r"(//[^/@:]*):[^/]*@", rf"\1:{MASK}@", self.url)
+
+
+class RelaySettings(_Section, frozen=True, kw_only=True):
+    """`[relay]`"""
+
+    host: Annotated[str, Meta(min_length=1), _says("Address the relay listens on.")] = "127.0.0.1"
+    port: Annotated[Port, _says("Port the relay listens on; 0 takes a free one.")] = 4000
+    workers: Annotated[int, Meta(ge=1, le=256), _says("Relay processes that share the port.")] = 1
+    data_dir: Annotated[Path, _says("Directory of journals and of the generated secret key.")] = Path(
+        ".tollkeeper"
+    )
+    durability: Annotated[
+        Literal["local", "fsync", "store"],
+        _says("When a record is safe: written to the journal, synced to disk, or committed in the store."),
+    ] = "local"
+    max_body_bytes: Annotated[int, Meta(ge=1024, le=1 << 30), _says("Longest request body.")] = 32 * MEBIBYTE
+    body_timeout_s: Annotated[Seconds, _says("Time a request body may take to arrive.")] = 30.0
+    drain_timeout_s: Annotated[Seconds, _says("Time open requests may still take after SIGTERM.")] = 30.0
+    journal_max_bytes: Annotated[
+        int, Meta(ge=MEBIBYTE), _says("Size of the journal at which new requests are refused.")
+    ] = 1024 * MEBIBYTE
+    trusted_proxies: Annotated[
+        tuple[str, ...], _says("Networks (CIDR) whose X-Forwarded-For names the client.")
+    ] = ()
+    auth_stale_ttl_s: Annotated[
+        Seconds, _says("How long keys are honoured while the store cannot be reached.")
+    ] = 3600.0
+    max_disconnect_drains: Annotated[
+        int, Meta(ge=0, le=100_000), _says("Answers read to their end at once after their client left.")
+    ] = 64
+    disconnect_drain_s: Annotated[
+        Seconds, _says("Time such an answer is read on before its usage is estimated.")
+    ] = 30.0
+    max_answer_buffer_bytes: Annotated[
+        int, Meta(ge=0, le=1 << 30), _says("Longest non-stream answer held back for its cost headers.")
+    ] = 16 * MEBIBYTE
+
+
+class AccountingSettings(_Section, frozen=True, kw_only=True):
+    """`[accounting]`"""
+
+    reporting_timezone: Annotated[str, _says("IANA time zone in which days and months begin.")] = "UTC"
+    on_unpriced: Annotated[
+        Literal["allow", "deny"], _says("Whether a model without a price is forwarded or refused.")
+    ] = "allow"
+
+
+class DashboardSettings(_Section, frozen=True, kw_only=True):
+    """`[dashboard]`"""
+
+    enabled: Annotated[bool, _says("Whether `up` starts the dashboard.")] = True
+    host: Annotated[str, Meta(min_length=1), _says("Address the dashboard listens on.")] = "127.0.0.1"
+    port: Annotated[Port, _says("Port the dashboard listens on.")] = 8501
+
+
+class UpstreamSettings(_Section, frozen=True, kw_only=True):
+    """`[[upstreams]]`"""
+
+    name: Annotated[
+        str,
+        Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"),
+        _says("Unique name in records and headers; letters, digits, dot, underscore and hyphen."),
+    ]
+    base_url: Annotated[str, _says("Address of the API up to and including the version, such as `/v1`.")]
+    api_key: Annotated[
+        Secret | None, _says("Key of the provider, as `env:NAME`; absent where none is needed.")
+    ] = None
+    provider: Annotated[
+        str, Meta(pattern="^[a-z0-9][a-z0-9._-]{0,63}$"), _says("Whose price book and usage dialect apply.")
+    ] = "openai"
+    models: Annotated[
+        tuple[str, ...], Meta(min_length=1), _says("Models it serves, as names or glob patterns.")
+    ] = ("*",)
+    priority: Annotated[
+        int, Meta(ge=0, le=1_000_000), _says("Lower is asked first, among those that serve a model.")
+    ] = 0
+    weight: Annotated[
+        int, Meta(ge=1, le=1_000_000), _says("Share of the requests among equals in priority.")
+    ] = 1
+    on_disconnect: Annotated[
+        Literal["drain", "cancel"],
+        _says("When a client leaves: read the answer to its end, or cancel and estimate."),
+    ] = "drain"
+    connect_timeout_s: Annotated[Seconds, _says("Time to connect.")] = 5.0
+    first_byte_timeout_s: Annotated[Seconds, _says("Time until the answer begins.")] = 120.0
+    idle_timeout_s: Annotated[Seconds, _says("Longest silence between two chunks.")] = 60.0
+    total_timeout_s: Annotated[Seconds, _says("Time for the whole answer.")] = 3600.0
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that can be set. The two keys come from the environment only."""
+
+    store: StoreSettings = StoreSettings()
+    relay: RelaySettings = RelaySettings()
+    accounting: AccountingSettings = AccountingSettings()
+    dashboard: DashboardSettings = DashboardSettings()
+    upstreams: tuple[UpstreamSettings, ...] = ()
+    admin_key: Secret | None = None
+    secret_key: Secret | None = None

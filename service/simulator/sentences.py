@@ -1,0 +1,63 @@
+# ruff: noqa: RUF001  (full-width punctuation is right in Chinese text)
+"""What the simulated model has to say. Pure text: an opening, then sentences in any order."""
+
+OPENINGS = (
+    "Good question.",
+    "Here is a short answer first, then the details.",
+    "Let us take this step by step.",
+    "In short: yes, with two caveats.",
+    "There are a few ways to look at this.",
+    "Thanks for the context, that helps.",
+    "The main point is easy to miss, so I will start with it.",
+    "It depends on what you want to optimise for.",
+)
+
+SENTENCES = (
+    "The simplest version of this works well for small teams, and it can grow later without a rewrite.",
+    "Before changing anything, measure the current behaviour for a full week, including the weekend.",
+    "Most of the time is spent waiting for the network, not computing.",
+    "A cache helps here only if the same prefix comes back within a few minutes.",
+    "If two systems disagree about a number, write down which one is the source of truth.",
+    "Customers notice a slow first word more than a slow last one.",
+    "You can keep the old interface while the new one is rolled out behind a flag.",
+    "The report should list the assumptions, because they are what readers will question.",
+    "Start with the three largest cost drivers and ignore the long tail for now.",
+    "A retry without a limit turns a small outage into a large one.",
+    "Dates should be stored in UTC and shown in the reader's own time zone.",
+    "For the summary, two sentences are enough; the appendix can carry the tables.",
+    "This is a trade-off between latency and completeness, and both choices are defensible.",
+    "The contract renews in March, so a decision is needed by the end of January.",
+    "I would rename the column, since its current name promises more than it holds.",
+    "Smaller models answer this kind of request just as well at a tenth of the price.",
+    "Check the units twice: one of the inputs is in thousands, the other is not.",
+    "The error appears only under load, which points to a limit rather than a bug.",
+    "An index on the two columns you filter by would remove the full scan.",
+    "Keep the first draft plain, then add examples where a reader would stop.",
+    "The second paragraph repeats the first one and can be removed.",
+    "Ask the supplier for the delivery dates in writing before you promise anything.",
+    "Rounding should happen once, at the end, and always in the same direction.",
+    "The tests cover the happy path well, but nothing covers a client that hangs up.",
+    "It is worth telling the team why the old approach was dropped.",
+    "Shipping on Friday is possible if the review is done by Wednesday noon.",
+    "The numbers for the northern region look too smooth to be measured values.",
+    "A good default matters more than one more setting.",
+    "Both options are safe; the first one is easier to undo.",
+    "If the queue keeps growing overnight, add a consumer rather than a bigger buffer.",
+    "The translation is accurate, although the tone is more formal than the original.",
+    "Finally, write the decision down in one page so that nobody has to ask again.",
+    "Of the 214 tickets last month, 61 were about the same missing sentence in the manual.",
+    "You will want an alert at 80 % of the budget, not at 100 %.",
+)
+
+CHINESE_SENTENCES = (
+    "简单来说，这个方案适合小团队，以后也可以平滑扩展。",
+    "在修改之前，请先测量一整周的数据，包括周末。",
+    "大部分时间花在等待网络上，而不是计算上。",
+    "缓存只有在相同前缀几分钟内再次出现时才有用。",
+    "如果两个系统的数字不一致，请先确定以哪一个为准。",
+    "用户更在意第一个字出现得快不快，而不是最后一个字。",
+    "没有上限的重试会把小故障变成大故障。",
+    "日期应以 UTC 保存，并按读者所在时区显示。",
+    "四舍五入只做一次，放在最后，并且始终使用同一种规则。",
+    "建议在预算用到 80% 时就发出提醒，而不是等到 100%。",
+)

@@ -1,0 +1,19 @@
+"""The offered models are ones the price book knows, by request name and by reported name."""
+
+import pytest
+from genai_prices import Usage, calc_price
+
+from service.simulator.models import CATALOGUE, ModelCard, find_model
+
+
+@pytest.mark.parametrize("card", CATALOGUE.values(), ids=CATALOGUE.keys())
+def test_a_price_is_known(card: ModelCard) -> None:
+    usage = Usage(input_tokens=1000, output_tokens=1000)
+    asked, reported = (calc_price(usage, name) for name in (card.id, card.snapshot))
+    assert asked.total_price > 0
+    assert asked.model.id == reported.model.id
+
+
+def test_a_snapshot_finds_its_model() -> None:
+    assert find_model("gpt-4o-2024-08-06") is CATALOGUE["gpt-4o"]
+    assert find_model("gpt-99") is None
