@@ -34,6 +34,7 @@ class Forwarder:
         receive: Callable[[], Awaitable[Message]],
         send: Callable[[Message], Awaitable[None]],
     ) -> None:
+        """ASGI."""
         body = b""
         while (message := await receive())["type"] == "http.request":
             body += message["body"]
@@ -67,7 +68,7 @@ def main() -> None:
     parser.add_argument("--transport", default="default")
     arguments = parser.parse_args()
     config = uvicorn.Config(
-        Forwarder(make_client(arguments.transport), upstream=arguments.upstream),  # type: ignore[arg-type]
+        Forwarder(make_client(arguments.transport), upstream=arguments.upstream),
         port=arguments.port,
         http=StrictHttpProtocol,
         loop="uvloop",

@@ -10,7 +10,6 @@ the numbers. Exit 1 if any request failed.
 """
 
 import argparse
-import asyncio
 import json
 import statistics
 import sys
@@ -74,8 +73,7 @@ async def measure(target: Target, workload: str, *, kind: str, connections: int,
 
 async def all_rounds(everyone: list[Target], *, rounds: int, seconds: float) -> list[Run]:
     """Every workload on every target, turn by turn."""
-    workloads = {name: plan for name, plan in COST.items()}
-    workloads |= {f"latency, {connections}": plan for connections, plan in LATENCY.items()}
+    workloads = COST | {f"latency, {connections}": plan for connections, plan in LATENCY.items()}
     runs = []
     for number in range(rounds):
         for name, (kind, connections) in workloads.items():
@@ -98,13 +96,13 @@ def cost_table(runs: list[Run], names: list[str]) -> str:
     cpu = _medians(runs, "cpu_us")
     measured = [name for name in names if name != "direct"]
     base = measured[0]
-    lines = ["| CPU µs per request (requests/s per core; × " + base + ") | " + " | ".join(COST) + " |"]
+    lines = [f"| CPU µs per request (requests/s per core; {base} = 1) | " + " | ".join(COST) + " |"]
     lines.append("|---" * (len(COST) + 1) + "|")
     for name in measured:
-        cells = [
-            f"{cpu[name, work]:,.0f} ({1e6 / max(cpu[name, work], 1e-9):,.0f}; × {cpu[name, work] / max(cpu[base, work], 1e-9):.1f})"
-            for work in COST
-        ]
+        cells = []
+        for work in COST:
+            spent = max(cpu[name, work], 1e-9)
+            cells.append(f"{spent:,.0f} ({1e6 / spent:,.0f}; {spent / max(cpu[base, work], 1e-9):.1f})")
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -172,9 +170,9 @@ async def run(options: argparse.Namespace) -> int:
         print("\nPeak RSS, MB: " + ", ".join(f"{name} {memory[name]:.0f}" for name in names[1:]))
     errors = sum(run.errors for run in runs)
     print(f"Requests: {sum(run.requests for run in runs):,}; failed: {errors}")
-    if options.json:
+    if options.json is not None:
         report = {"runs": [asdict(run) for run in runs], "peak_rss_mb": memory}
-        Path(options.json).write_text(json.dumps(report, indent=1), encoding="utf-8")
+        json.dump(report, options.json, indent=1)
     return 1 if errors else 0
 
 
@@ -190,7 +188,9 @@ def main() -> None:
     parser.add_argument(
         "--budget", default="1000000usd/month", help="hard budget of the relay's key; may be empty"
     )
-    parser.add_argument("--json", default="", help="also write every run to this file")
+    parser.add_argument(
+        "--json", type=argparse.FileType("w", encoding="utf-8"), help="also write every run to this file"
+    )
     sys.exit(uvloop.run(run(parser.parse_args())))
 
 

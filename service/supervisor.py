@@ -2,7 +2,8 @@
 
 A child that exits with status 2 says that its settings cannot be used; nothing is gained by starting it again. The
 children hold the read end of a pipe whose other end only the parent has: when the parent dies, however it dies, they
-see the end of the pipe and stop.
+see the end of the pipe and stop. They are in sessions of their own: Ctrl-C reaches them through
+the parent only.
 """
 
 import os
@@ -33,11 +34,16 @@ class Child:
     """One process; *name* is for people."""
 
     def __init__(
-        self, name: str, arguments: Sequence[str], *, pass_fds: Sequence[int] = (), vital: bool = True
+        self,
+        name: str,
+        arguments: Sequence[str],
+        *,
+        pass_fds: Sequence[int] = (),
+        vital: bool = True,
     ) -> None:
         self.name = name
         self.vital = vital
-        self._arguments = list(arguments)
+        self._command = [sys.executable, "-m", "service.cli", *arguments]
         self._pass_fds = tuple(pass_fds)
         self._restart_at = 0.0
         self._pause_s = RESTART_FIRST_S
@@ -46,8 +52,9 @@ class Child:
 
     def start(self) -> None:
         """Start the process; its output is ours."""
-        command = [sys.executable, "-m", "service.cli", *self._arguments]
-        self.process = subprocess.Popen(command, pass_fds=self._pass_fds)  # noqa: S603  (our own program)
+        self.process = subprocess.Popen(  # noqa: S603  (our own program)
+            self._command, pass_fds=self._pass_fds, start_new_session=True
+        )
         self._started_at = time.monotonic()
 
     def watch(self) -> None:

@@ -127,28 +127,30 @@ class KeySnapshot:
 
 def load_keys(tx: Connection, *, peppers: Peppers, configured_admin: Secret | None) -> KeySnapshot:
     """Every key of the store, as *tx* sees it."""
-    grants: dict[str, tuple[KeyGrant, datetime | None, bool]] = {}
-    for row in tx.execute(select(virtual_key)):
-        grant = KeyGrant(
-            key_id=row.id,
-            name=row.name,
-            project=row.project,
-            models=ModelMatcher(row.models),
-            metadata=row.metadata,
-            limits=row.limits,
-        )
-        grants[row.id] = grant, row.expires_at, row.revoked_at is not None
+    columns = [key_secret.c.public_id, key_secret.c.digest, key_secret.c.expires_at.label("secret_ends_at")]
+    query = select(*columns, virtual_key).join_from(key_secret, virtual_key)
+    grants: dict[str, KeyGrant] = {}
     secrets = {}
-    for row in tx.execute(select(key_secret)):
-        if row.key_id in grants:  # a key that commits between the two SELECTs comes with the next revision
-            grant, expires_at, revoked = grants[row.key_id]
-            ends = min(filter(None, (expires_at, row.expires_at)), default=None)
-            secrets[row.public_id] = StoredSecret(bytes(row.digest), grant, ends, revoked)
+    for row in tx.execute(query):
+        grant = grants.get(row.id) or grants.setdefault(row.id, _grant(row))
+        ends_at = min(filter(None, (row.expires_at, row.secret_ends_at)), default=None)
+        secrets[row.public_id] = StoredSecret(bytes(row.digest), grant, ends_at, row.revoked_at is not None)
     admins = {
         row.public_id: (bytes(row.digest), AdminGrant(row.role, row.name))
         for row in tx.execute(select(admin_key).where(admin_key.c.revoked_at.is_(None)))
     }
     return KeySnapshot(peppers, secrets=secrets, admins=admins, configured_admin=configured_admin)
+
+
+def _grant(row: Any) -> KeyGrant:
+    return KeyGrant(
+        key_id=row.id,
+        name=row.name,
+        project=row.project,
+        models=ModelMatcher(row.models),
+        metadata=row.metadata,
+        limits=row.limits,
+    )
 
 
 _MISSING = KeyRefusal("missing")

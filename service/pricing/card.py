@@ -17,7 +17,7 @@ Scope = Literal["key", "project", "upstream", "global", "imported"]
 MINUTES_PER_DAY = 24 * 60
 
 
-class RateStep(msgspec.Struct, frozen=True, array_like=True):
+class RateStep(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A rate, and the total input from which it holds."""
 
     from_input_tokens: int
@@ -51,6 +51,7 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     request: Steps | None = None
 
 
+NO_RATES = Rates()
 METERS: tuple[str, ...] = Rates.__struct_fields__
 INPUT_METERS = tuple(meter for meter in METERS if meter.endswith("input"))
 OUTPUT_METERS = tuple(meter for meter in METERS if meter.endswith("output"))

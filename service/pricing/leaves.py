@@ -25,6 +25,42 @@ class Leaves(msgspec.Struct, frozen=True):
 
 def split(usage: TokenUsage) -> Leaves:
     """The leaves of *usage* that are not zero, in the order of the meters."""
+    return split_text(usage) or split_any(usage)
+
+
+def split_text(usage: TokenUsage) -> Leaves | None:
+    """The short way for nearly every request: text only, and counts that fit together; else None."""
+    read, write = usage.cache_read_input_tokens or 0, usage.cache_write_input_tokens or 0
+    reasoning = usage.reasoning_output_tokens or 0
+    fresh, answer = usage.input_tokens - read - write, usage.output_tokens - reasoning
+    if fresh < 0 or read < 0 or write < 0 or answer < 0 or reasoning < 0:
+        return None
+    if (
+        usage.audio_input_tokens
+        or usage.image_input_tokens
+        or usage.video_input_tokens
+        or usage.cache_write_1h_input_tokens
+        or usage.cache_read_audio_input_tokens
+        or usage.audio_output_tokens
+        or usage.image_output_tokens
+        or usage.citation_tokens
+        or usage.web_searches
+    ):
+        return None
+    lines: list[Leaf] = [("input", fresh)] if fresh else []
+    if read:
+        lines.append(("cache_read_input", read))
+    if write:
+        lines.append(("cache_write_input", write))
+    if answer:
+        lines.append(("output", answer))
+    if reasoning:
+        lines.append(("reasoning_output", reasoning))
+    return Leaves(usage.input_tokens, tuple(lines), contradictory=False)
+
+
+def split_any(usage: TokenUsage) -> Leaves:
+    """The leaves of any *usage*, whatever it says."""
     inputs, odd_input = _input_leaves(usage)
     outputs, odd_output = _output_leaves(usage)
     others, odd_others = _other_leaves(usage)

@@ -5,6 +5,7 @@ models it resells; then the closest match of the model name, exact > alias > pre
 first; then the latest `effective_from`, then the card that was added last. Cards that are not in force at
 the instant asked for are passed over. A provider that no card names has no imported price: the book never
 charges one provider's price for another's service. Only `auto` (None) looks at all of them, the maker first.
+A card without any rate (billed by the hour, or not listed) ends the search: no price is known.
 """
 
 import re
@@ -14,7 +15,7 @@ from itertools import chain
 
 import msgspec
 
-from service.pricing.card import PriceCard
+from service.pricing.card import NO_RATES, PriceCard
 from service.pricing.providers import RESOLD, canonical_provider, maker_of
 
 __all__ = ["PriceBook", "PriceCard"]
@@ -109,7 +110,7 @@ class PriceBook:
             self._cache[question] = candidates
         for card in candidates:
             if card.effective(at):
-                return card
+                return None if card.rates == NO_RATES else card
         return None
 
     def _candidates(

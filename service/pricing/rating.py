@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
+from msgspec.structs import astuple
 
-from service.pricing.card import INPUT_METERS, OUTPUT_METERS, PriceCard, Rates, Steps, overlaid, step_rate
+from service.pricing.card import METERS, NO_RATES, PriceCard, Rates, Steps, overlaid, step_rate
 from service.pricing.leaves import split
 from service.pricing.money import MAX_NANOS, PICOS_PER_NANO, line_cost_nanos
 from service.usage.tokens import TokenUsage
@@ -23,7 +24,9 @@ CostStatus = Literal["priced", "partial", "assumed", "provider", "unpriced", "fr
 
 STANDARD_TIERS = frozenset({"", "auto", "default", "standard", "on_demand"})
 BATCH = "batch"
-NO_RATES = Rates()
+INPUT_METERS = slice(0, METERS.index("output"))
+OUTPUT_METERS = slice(METERS.index("output"), METERS.index("citation"))
+REQUEST_METER = slice(METERS.index("request"), None)
 
 # Which meter's rate stands in for a missing one, and whether that is a guess.
 STAND_INS: dict[str, tuple[str, bool]] = {
@@ -36,7 +39,7 @@ STAND_INS: dict[str, tuple[str, bool]] = {
 }
 
 
-class CostLine(msgspec.Struct, frozen=True):
+class CostLine(msgspec.Struct, frozen=True, gc=False):
     """One line of a cost: so many units of a meter at a rate."""
 
     meter: str
@@ -106,14 +109,16 @@ def upper_bound_nanos(card: PriceCard, *, max_input_tokens: int, max_output_toke
     Takes the dearest meter of each direction (a cache write, audio), the dearest step that the input can
     reach, the dearest hour of the day and the dearest tier of service.
     """
-    tables = [card.rates, *(window.rates for window in card.windows), *(one.rates for one in card.variants)]
-    dearest_input = _dearest(tables, meters=INPUT_METERS, input_tokens=max_input_tokens)
-    dearest_output = _dearest(tables, meters=OUTPUT_METERS, input_tokens=max_input_tokens)
+    rows = [astuple(card.rates)]
+    rows += [astuple(window.rates) for window in card.windows]
+    rows += [astuple(variant.rates) for variant in card.variants]
+    dearest_input = _dearest(rows, meters=INPUT_METERS, input_tokens=max_input_tokens)
+    dearest_output = _dearest(rows, meters=OUTPUT_METERS, input_tokens=max_input_tokens)
     if dearest_input is None and dearest_output is None:
         return None
-    fee = _dearest(tables, meters=("request",), input_tokens=max_input_tokens) or 0
+    fee = _dearest(rows, meters=REQUEST_METER, input_tokens=max_input_tokens) or 0
     picos = max_input_tokens * (dearest_input or 0) + max_output_tokens * (dearest_output or 0) + fee
-    rounding = len(INPUT_METERS) + len(OUTPUT_METERS) + 1  # every line may round up, by less than one
+    rounding = len(METERS)  # every line may round up, by less than one
     return min(-(-picos // PICOS_PER_NANO) + (rounding if picos else 0), MAX_NANOS)
 
 
@@ -140,13 +145,14 @@ def _rated(card: PriceCard, *, lines: list[CostLine], partial: bool, assumed: bo
     return Rating(cost_nanos, status, card.id, tuple(lines))
 
 
-def _dearest(tables: list[Rates], *, meters: tuple[str, ...], input_tokens: int) -> int | None:
+def _dearest(rows: list[tuple[Steps | None, ...]], *, meters: slice, input_tokens: int) -> int | None:
     """The highest rate among *meters* that a request of at most *input_tokens* can meet."""
-    rates = [
-        step.rate_picos
-        for table in tables
-        for meter in meters
-        for step in getattr(table, meter) or ()
-        if step.from_input_tokens <= max(input_tokens, 0)
-    ]
-    return max(rates, default=None)
+    dearest = None
+    for row in rows:
+        for steps in row[meters]:
+            for step in steps or ():
+                if step.from_input_tokens > input_tokens and step.from_input_tokens:
+                    break
+                if dearest is None or step.rate_picos > dearest:
+                    dearest = step.rate_picos
+    return dearest

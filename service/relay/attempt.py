@@ -4,7 +4,7 @@
 """
 
 from service.ledger.record import Intent, Opening, Outcome, Progress, RequestRecord, begin_record, clip
-from service.relay.charging import charge, charge_nothing
+from service.relay.charging import Question, charge, charge_nothing
 from service.relay.context import RelayContext
 from service.relay.headers import header, upstream_request_id
 from service.relay.request import ChatRequest
@@ -17,6 +17,7 @@ MS = 1_000.0
 OK_STATUSES = range(200, 300)
 PROGRESS_EVERY_S = 1.0
 PROGRESS_EVERY_EVENTS = 256
+LARGEST_TEXT_BODY = 256 * 1024
 
 
 class Times:
@@ -58,7 +59,7 @@ class Attempt:
         self.record: RequestRecord | None = None
         self._progress_at = times.started
         self._progress_events = 0
-        self._position = context.journal.open(Intent(opening))
+        self._position = context.journal.open(Intent(opening, *rough_prompt(len(body))))
 
     def now(self) -> float:
         """Monotonic seconds."""
@@ -182,4 +183,16 @@ class Attempt:
             charge_nothing(record, facts)
             return
         book = self._context.configuration.value.prices
-        charge(record, facts, book=book, request=self._request, body=self._body)
+        charge(
+            record, facts, book=book, question=Question(self._request, self._body, self._context.calibrations)
+        )
+
+
+def rough_prompt(body_bytes: int) -> tuple[int | None, int | None, int | None]:
+    """Tokens of a prompt by the size of its body, with bounds, should a crash leave nothing better.
+
+    Measuring the text itself would cost more than the rest of the books. A large body holds media: nobody can tell.
+    """
+    if body_bytes > LARGEST_TEXT_BODY:
+        return None, None, None
+    return body_bytes // 4, body_bytes // 12, body_bytes

@@ -9,6 +9,7 @@ import msgspec
 from service.ledger.record import Opening, RequestRecord, clip
 from service.pricing.pricebook import PriceBook
 from service.pricing.rating import Rating, rate
+from service.relay.calibration import Calibrations
 from service.relay.request import ChatRequest
 from service.store.types import from_micros
 from service.usage.estimate import Estimate, estimate_output, estimate_prompt
@@ -17,6 +18,7 @@ from service.usage.tokens import TokenUsage
 
 MOST_CHOICES = 128
 MOST_OUTPUT_TOKENS = 1_000_000
+MEDIA_LEFT_OUT = "media_left_out"
 
 
 def charge_nothing(record: RequestRecord, facts: Metered | None) -> None:
@@ -28,9 +30,15 @@ def charge_nothing(record: RequestRecord, facts: Metered | None) -> None:
         record.error_code = record.error_code or clip(facts.error_code)
 
 
-def charge(
-    record: RequestRecord, facts: Metered, *, book: PriceBook, request: ChatRequest, body: bytes
-) -> None:
+class Question(msgspec.Struct, frozen=True):
+    """What an estimate can be made from, and what earlier answers taught."""
+
+    request: ChatRequest
+    body: bytes
+    calibrations: Calibrations
+
+
+def charge(record: RequestRecord, facts: Metered, *, book: PriceBook, question: Question) -> None:
     """Fill in what the upstream answered, used and costs."""
     record.response_id = clip(facts.response_id)
     record.response_model = clip(facts.response_model)
@@ -41,11 +49,18 @@ def charge(
     record.provider_cost_nanos = facts.provider_cost_nanos
     record.usage_source = facts.usage_source
     usage = facts.usage
+    left_out = False
     if usage is None:
-        usage = _estimate(record, facts, request=request, body=body)
+        usage, left_out = _estimate(record, facts, question)
+    elif facts.usage_source == "provider" and not facts.usage_flags:
+        question.calibrations.teach(
+            record.upstream_model, body=question.body, output=facts.output, usage=usage
+        )
     put_usage(record, usage)
     models = (record.response_model, record.upstream_model)
     put_rating(record, rate_usage(record, usage, book=book, models=models))
+    if left_out and record.cost_status == "priced":
+        record.cost_status = "partial"
 
 
 def rate_usage(
@@ -89,13 +104,17 @@ def put_rating(record: RequestRecord, rating: Rating) -> None:
     record.cost_lines = tuple(msgspec.to_builtins(line) for line in rating.lines) or None
 
 
-def _estimate(record: RequestRecord, facts: Metered, *, request: ChatRequest, body: bytes) -> TokenUsage:
-    prompt = estimate_prompt(body)
-    output = estimate_output(facts.output)
+def _estimate(record: RequestRecord, facts: Metered, question: Question) -> tuple[TokenUsage, bool]:
+    """Estimated usage, and whether media in the request had to be left out of it."""
+    model = record.upstream_model
+    prompt = estimate_prompt(question.body, question.calibrations.prompt(model))
+    output = estimate_output(facts.output, question.calibrations.output(model))
     record.usage_source = "estimated"
     record.usage_low = prompt.low + output.low
-    record.usage_high = prompt.high + _most_output(output, request)
-    return TokenUsage(input_tokens=prompt.tokens, output_tokens=output.tokens)
+    record.usage_high = prompt.high + _most_output(output, question.request)
+    if prompt.partial:
+        record.usage_flags = (*(record.usage_flags or ()), MEDIA_LEFT_OUT)
+    return TokenUsage(input_tokens=prompt.tokens, output_tokens=output.tokens), prompt.partial
 
 
 def _most_output(seen: Estimate, request: ChatRequest) -> int:

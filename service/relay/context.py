@@ -10,6 +10,7 @@ from service.ledger.journal import Journal
 from service.ledger.recorder import Recorder
 from service.ledger.refusals import RefusalCoalescer
 from service.pricing.pricebook import PriceBook
+from service.relay.calibration import Calibrations
 from service.settings import AccountingSettings, RelaySettings
 from service.store.revision import RevisionPoller
 from service.upstream.client import UpstreamClient
@@ -75,6 +76,7 @@ class RelayContext(msgspec.Struct, kw_only=True, eq=False):
     refusals: RefusalCoalescer
     clock: Clock
     retry_allowance: RetryAllowance = msgspec.field(default_factory=RetryAllowance)
+    calibrations: Calibrations = msgspec.field(default_factory=Calibrations)
     exchanges: set[Interruptible] = msgspec.field(default_factory=set)
     refuses_stream_options: set[str] = msgspec.field(default_factory=set)
     disconnect_drains: int = 0

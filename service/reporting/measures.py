@@ -5,9 +5,10 @@ the upstream failed to give whole; a refusal is what the relay denied on purpose
 `ledger.folding` folds the same measures in Python.
 """
 
+from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, FromClause, Integer, case, func, literal_column
+from sqlalchemy import BigInteger, ColumnElement, FromClause, Integer, Table, case, func, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
@@ -16,6 +17,7 @@ from service.store.histogram import EDGES_MS
 from service.store.tables import (
     COST_STATUSES,
     REPORTED_CLASSES,
+    ROLLUP_BINS,
     ROLLUP_BYTES,
     ROLLUP_COUNTS,
     ROLLUP_SUMS,
@@ -49,12 +51,13 @@ def _micros_on_postgresql(element: MicrosOf, compiler: SQLCompiler, **options: A
     return f"CAST(floor({compiler.process(element.clauses, **options)} * 1000 + 0.5) AS BIGINT)"
 
 
-def of_rollup(rollup: FromClause) -> list[ColumnElement[Any]]:
+@cache
+def of_rollup(rollup: Table) -> tuple[ColumnElement[Any], ...]:
     """`MEASURES` from rows of a rollup."""
     columns = rollup.c
     requests, attempts = columns.requests, columns.attempts
     metered = columns.upstream != ""
-    return [
+    return (
         *(_total(columns[name], name) for name in STORED),
         _total(case((columns.outcome.in_(ERRORS), requests), else_=0), "errors"),
         _total(case((columns.outcome.in_(REFUSALS), requests), else_=0), "refused"),
@@ -62,7 +65,13 @@ def of_rollup(rollup: FromClause) -> list[ColumnElement[Any]]:
         _total(case((metered, attempts), else_=0), "metered"),
         _total(case((metered, columns.cost_unpriced), else_=0), "unpriced"),
         _total(case((metered, columns.cost_unpriced + columns.cost_partial), else_=0), "uncovered"),
-    ]
+    )
+
+
+@cache
+def bins_of_rollup(rollup: Table) -> tuple[ColumnElement[Any], ...]:
+    """The latency histograms from rows of a rollup."""
+    return tuple(_total(rollup.c[name], name) for name in ROLLUP_BINS)
 
 
 def of_records(changes: FromClause) -> list[ColumnElement[Any]]:

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import (
     CTE,
     ColumnElement,
+    CompoundSelect,
     FromClause,
     Integer,
     Select,
@@ -31,7 +32,6 @@ from service.reporting.dimensions import ROLLUP, Filters, TagsOf, filter_record,
 from service.reporting.intervals import Span
 from service.store.spans import id_ceiling, id_floor
 from service.store.tables import (
-    ROLLUP_BINS,
     ledger_entry,
     request_record,
     usage_rollup,
@@ -45,10 +45,11 @@ SPAN = "span"
 
 def rollup_usage(
     spans: Sequence[Span], *, group_by: Sequence[str], filters: Filters, bins: bool = False
-) -> Select[Any]:
+) -> Select[Any] | CompoundSelect[Any]:
     """Measures by number of the span and *group_by*, all of them in `dimensions.ROLLUP`.
 
-    With *bins* the columns of the latency histograms follow the measures.
+    A key may come twice, once from each rollup: such rows belong together. With *bins* the columns of the
+    latency histograms follow the measures.
     """
     hours, quarters = _split(spans)
     parts = [
@@ -56,12 +57,7 @@ def rollup_usage(
         for table, pieces in ((usage_rollup_hour, hours), (usage_rollup, quarters))
         if pieces
     ]
-    if len(parts) == 1:
-        return parts[0]
-    both = union_all(*parts).subquery("both_rollups")
-    keys = [both.c[SPAN], *(both.c[name] for name in group_by)]
-    names = (*measures.MEASURES, *(ROLLUP_BINS if bins else ()))
-    return select(*keys, *(func.sum(both.c[name]).label(name) for name in names)).group_by(*keys)
+    return union_all(*parts) if len(parts) > 1 else parts[0]
 
 
 def record_usage(spans: Sequence[Span], *, group_by: Sequence[str], filters: Filters) -> Select[Any]:
@@ -138,9 +134,7 @@ def _rollup_part(
         piece.c[SPAN],
         *(table.c[ROLLUP[name]].label(name) for name in group_by),
     ]
-    totals = measures.of_rollup(table)
-    if bins:
-        totals += [func.sum(table.c[name]).label(name) for name in ROLLUP_BINS]
+    totals = measures.of_rollup(table) + (measures.bins_of_rollup(table) if bins else ())
     inside = and_(table.c.bucket >= piece.c.since, table.c.bucket < piece.c.until)
     return (
         select(*keys, *totals)

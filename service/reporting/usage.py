@@ -89,10 +89,11 @@ def _from_rollups(tx: Connection, query: UsageQuery, spans: Sequence[Span]) -> d
     keys = 1 + len(query.group_by)
     found: dict[tuple[Any, ...], Sums] = {}
     for row in tx.execute(statement):
-        sums = found[tuple(row[:keys])] = Sums.of(row[keys : keys + len(MEASURES)])
+        sums = Sums.of(row[keys : keys + len(MEASURES)])
         if query.percentiles:
             bins = [int(count or 0) for count in row[keys + len(MEASURES) :]]
             sums.bins = {"duration_ms": bins[: len(DURATION_BINS)], "ttft_ms": bins[len(DURATION_BINS) :]}
+        found.setdefault(tuple(row[:keys]), Sums()).add(sums)
     return found
 
 
@@ -103,7 +104,8 @@ def _from_records(tx: Connection, query: UsageQuery, spans: Sequence[Span]) -> d
     for latency in ("duration_ms", "ttft_ms") if query.percentiles else ():
         counts = queries.record_latencies(latency, spans, group_by=query.group_by, filters=query.filters)
         for *key, index, count in tx.execute(counts):
-            found[tuple(key)].bins[latency][index] = count
+            if tuple(key) in found:  # a record may have come between the two statements
+                found[tuple(key)].bins[latency][index] = count
     return found
 
 

@@ -1,4 +1,4 @@
-"""Serves the simulated upstream: in the foreground of its own process, or on a thread beside a test."""
+"""Serves the simulated upstream: in the foreground of its own process, or on a thread of another one."""
 
 import asyncio
 import signal
@@ -55,10 +55,10 @@ def serve(app: Simulator, *, host: str, port: int, ready: Callable[[int], None])
 
 
 @contextmanager
-def running(app: Simulator, *, host: str = "127.0.0.1") -> Iterator[str]:
+def running(app: Simulator, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
     """The base URL (without /v1) of *app*, served on a thread for the length of the block."""
     listening = threading.Event()
-    with _listener(host, 0) as listener:
+    with _listener(host, port) as listener:
         server = _Server(_config(app), ready=listening.set)
         thread = threading.Thread(target=server.run, args=([listener],), name="simulator", daemon=True)
         thread.start()

@@ -29,7 +29,8 @@ KEEP_IDLE_S = 4.0
 class Http1Client:
     """Makes calls; keeps their connections."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep_idle_s: float = KEEP_IDLE_S) -> None:
+        self._keep_idle_s = keep_idle_s
         self._idle: dict[Origin, dict[Http1Connection, None]] = {}
         self._open: set[Http1Connection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -96,7 +97,7 @@ class Http1Client:
         connection.idle_since = loop.time()
         self._idle.setdefault(origin, {})[connection] = None
         if self._sweeper is None:
-            self._sweeper = loop.call_later(KEEP_IDLE_S, self._sweep)
+            self._sweeper = loop.call_later(self._keep_idle_s, self._sweep)
 
     def _forget(self, connection: Http1Connection) -> None:
         self._open.discard(connection)
@@ -108,7 +109,7 @@ class Http1Client:
     def _sweep(self) -> None:
         """Close what was idle too long; come back while anything is idle."""
         loop = asyncio.get_running_loop()
-        oldest_allowed = loop.time() - KEEP_IDLE_S
+        oldest_allowed = loop.time() - self._keep_idle_s
         for origin, idle in tuple(self._idle.items()):
             for connection in tuple(idle):
                 if connection.idle_since > oldest_allowed:
@@ -118,7 +119,7 @@ class Http1Client:
             if not idle:
                 del self._idle[origin]
         oldest = min((next(iter(idle)).idle_since for idle in self._idle.values()), default=None)
-        self._sweeper = None if oldest is None else loop.call_at(oldest + KEEP_IDLE_S, self._sweep)
+        self._sweeper = None if oldest is None else loop.call_at(oldest + self._keep_idle_s, self._sweep)
 
 
 class Http1Call:

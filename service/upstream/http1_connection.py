@@ -42,7 +42,8 @@ class Http1Connection(asyncio.Protocol):
         self._parser: httptools.HttpResponseParser | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._pieces: list[bytes] = []
-        self._waiting_bytes = 0
+        self.on_body = self._pieces.append  # a parser callback without a frame of ours: once per chunk
+        self._waiting_bytes = 0  # framing included
         self._barren_bytes = 0
         self._keep_alive = False
 
@@ -52,7 +53,8 @@ class Http1Connection(asyncio.Protocol):
         """Start an exchange. The parser is new each time: nothing of an earlier response can leak into this one."""
         assert self._transport is not None
         self.status, self.headers, self.complete = 0, [], False
-        self._pieces, self._waiting_bytes, self._barren_bytes = [], 0, 0
+        self._pieces.clear()
+        self._waiting_bytes = self._barren_bytes = 0
         self._keep_alive = False
         self._parser = httptools.HttpResponseParser(self)
         if len(body) <= WRITE_JOIN:
@@ -79,14 +81,15 @@ class Http1Connection(asyncio.Protocol):
         pieces = self._pieces
         if not pieces:
             return b""
-        self._pieces = []
+        taken = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
         self._waiting_bytes = 0
         if self.paused:
             self.paused = False
             self.last_read = self._loop.time()
             if self._transport is not None:
                 self._transport.resume_reading()
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return taken
 
     def fail(self, error: UpstreamError) -> None:
         """End the exchange with *error* and close the connection at once; the first error stays."""
@@ -98,7 +101,7 @@ class Http1Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Close at once; what was not read is lost."""
-        self._pieces = []
+        self._pieces.clear()
         if self._transport is not None:
             self._transport.abort()
 
@@ -140,7 +143,7 @@ class Http1Connection(asyncio.Protocol):
             self._keep_alive = False  # bytes that answer nothing
             self.close()
             return
-        before = self._waiting_bytes
+        before = len(self._pieces)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
@@ -148,7 +151,13 @@ class Http1Connection(asyncio.Protocol):
             if not self.complete:
                 self.fail(self._broken(f"sent what is not HTTP/1.1 ({error})"))
                 return
-        self._limit(len(data), fruitful=self._waiting_bytes > before)
+        if len(self._pieces) > before:
+            self._barren_bytes = 0
+            self._waiting_bytes += len(data)
+            if self._waiting_bytes > HIGH_WATER and not self.paused and not self.complete:
+                self._pause()
+        elif not self.complete:
+            self._count_barren(len(data))
         self._wake()
 
     def eof_received(self) -> None:
@@ -188,11 +197,6 @@ class Http1Connection(asyncio.Protocol):
             self.status = status
             self._keep_alive = self._parser.should_keep_alive()
 
-    def on_body(self, body: bytes) -> None:
-        """Body bytes, freed from their framing."""
-        self._pieces.append(body)
-        self._waiting_bytes += len(body)
-
     def on_message_complete(self) -> None:
         """The response ended as its framing says."""
         if self.status:
@@ -206,14 +210,15 @@ class Http1Connection(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _limit(self, received: int, *, fruitful: bool) -> None:
-        """Bound what a provider can make us keep, and pause when the consumer is behind."""
-        self._barren_bytes = 0 if fruitful else self._barren_bytes + received
-        if self._barren_bytes > MAX_BARREN:
-            self.fail(self._broken(f"sent more than {MAX_BARREN} bytes of headers"))
-        elif self._waiting_bytes > HIGH_WATER and not self.paused and not self.complete and self._transport:
+    def _pause(self) -> None:
+        if self._transport is not None:
             self.paused = True
             self._transport.pause_reading()
+
+    def _count_barren(self, received: int) -> None:
+        self._barren_bytes += received
+        if self._barren_bytes > MAX_BARREN:
+            self.fail(self._broken(f"sent more than {MAX_BARREN} bytes without one of the body,"))
 
     def _framed_by_close(self) -> bool:
         """RFC 9112, section 6.3: no length, or a transfer coding that does not end with chunked."""

@@ -1,7 +1,8 @@
 """A usage object of any dialect becomes `TokenUsage`, flags and a billed amount. Pure, total.
 
 Counts are whole numbers from 0 to 2^53. Anything else is flagged and left out; without both totals there
-is no usage. Parts above their total are cut down to it and flagged. Flags: `malformed` (a field is not a
+is no usage. Parts above their total are cut down to it, a cache read that does not fit is not believed (it is
+the cheap part), and both are flagged. Flags: `malformed` (a field is not a
 count), `incomplete` (a total is missing), `contradictory` (sums disagree), `clamped` (a part was cut),
 `inferred` (derived from the total), `timings` (llama.cpp's timings instead of usage).
 """
@@ -147,8 +148,10 @@ class _UsageObject:
         if self._cache_is_apart():
             prompt += (read or 0) + (write or 0)
         output, reasoning = self._output(prompt, completion=completion)
-        read = self._at_most(read, prompt)
-        write = self._at_most(write, prompt - (read or 0))
+        write = self._at_most(write, prompt)
+        if read is not None and read > prompt - (write or 0):
+            self._flags.add("contradictory")
+            read = None
         audio = self._at_most(self._pick(_AUDIO_IN), prompt)
         image = self._at_most(self._pick(_IMAGE_IN), prompt - (audio or 0))
         video = self._at_most(self._pick(_VIDEO_IN), prompt - (audio or 0) - (image or 0))

@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import delete
 
 from service.keys.admin_registry import AdminKeyRegistry
 from service.keys.registry import IssuedKey, KeyRegistry
@@ -13,7 +12,6 @@ from service.keys.token import TokenParts, mint, parse
 from service.keys.values import KeyChanges, Limits, NewKey
 from service.settings import Secret
 from service.store.engine import Store
-from service.store.tables import virtual_key
 from tests.support.clock import HandClock
 
 CONFIGURED = "4fd1bb2e9ac07d35e8f61a90c2b7d4e3"
@@ -118,20 +116,6 @@ def test_the_key_s_own_end_counts_when_it_comes_first(
         registry.update(tx, issued.key.id, changes=KeyChanges(expires_at=end))
     found = loaded(store, peppers).authenticate(issued.token, now=end)
     assert refused(found) == ("expired", issued.key.id)
-
-
-def test_a_secret_without_its_key_is_unknown(
-    sqlite_store: Store, registry: KeyRegistry, peppers: Peppers, clock: HandClock
-) -> None:
-    issued = created(sqlite_store, registry)
-    with sqlite_store.engine.connect() as raw:
-        raw.exec_driver_sql("PRAGMA foreign_keys = OFF")
-        raw.rollback()
-        raw.exec_driver_sql("PRAGMA foreign_keys = OFF")
-        raw.execute(delete(virtual_key))
-        raw.commit()
-    found = loaded(sqlite_store, peppers).authenticate(issued.token, now=clock.now())
-    assert refused(found) == ("unknown", None)
 
 
 @pytest.mark.parametrize("role", ["admin", "viewer"])

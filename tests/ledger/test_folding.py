@@ -17,10 +17,10 @@ from service.ledger.folding import (
 from service.ledger.record import RequestRecord
 from service.store.histogram import DURATION_BINS, EDGES_MS, TTFT_BINS
 from service.store.tables import ROLLUP_MEASURES, ROLLUP_SUMS, TOKEN_COLUMNS
-from tests.support.records import requests
+from tests.support.records import several
 
 AT = {name: index for index, name in enumerate(ROLLUP_MEASURES)}
-BATCHES = st.lists(requests(days=1), max_size=12).map(lambda found: [r for request in found for r in request])
+BATCHES = several(days=1, at_most=12)
 
 
 def key_of(record: RequestRecord) -> Key:

@@ -265,11 +265,9 @@ def _names(clause: object) -> Iterator[str]:
             yield f"eu.{clause.contains}-x"
 
 
-# Names the package gives to the first model in its list that matches, and we to the closest match.
-CLOSER: dict[tuple[str, str], str] = {}
-
-
 def test_names_lead_to_the_model_that_the_package_finds(book: PriceBook) -> None:
+    """To the closest match, which is always the first in the package's list; a card without rates is no price."""
+    unpriced = {card.model for card in book.cards if card.rates == Rates()}
     at = datetime(2026, 11, 22, tzinfo=UTC)
     compared = 0
     for provider in providers:
@@ -278,9 +276,9 @@ def test_names_lead_to_the_model_that_the_package_finds(book: PriceBook) -> None
         ):
             theirs = provider.find_model(name, all_providers=providers)
             ours = book.resolve(provider=provider.id, model=name, at=at)
-            expected = CLOSER.get((provider.id, name), theirs.id if theirs else None)
-            assert (ours.model if ours else None) == expected, (provider.id, name)
-            compared += 1
+            expected = theirs.id if theirs else None
+            assert (ours.model if ours else None) == expected or (ours is None and expected in unpriced), name
+            compared += ours is not None
     assert compared > 3_000
 
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.pricing.card import INPUT_METERS, METERS, OUTPUT_METERS
-from service.pricing.leaves import Leaves, split
+from service.pricing.leaves import Leaves, split, split_any, split_text
 from service.usage.tokens import TokenUsage
 from tests.pricing.cards import used
 
@@ -30,6 +30,32 @@ def test_leaves_sum_to_the_totals_and_none_is_negative(usage: TokenUsage) -> Non
     assert all(quantity > 0 for quantity in leaves.values())
     assert sum(leaves.get(meter, 0) for meter in INPUT_METERS) == max(usage.input_tokens, 0)
     assert sum(leaves.get(meter, 0) for meter in OUTPUT_METERS) == max(usage.output_tokens, 0)
+
+
+PLAIN = st.integers(0, 20)
+
+
+@given(
+    st.builds(
+        TokenUsage,
+        input_tokens=PLAIN,
+        output_tokens=PLAIN,
+        cache_read_input_tokens=st.none() | PLAIN,
+        cache_write_input_tokens=st.none() | PLAIN,
+        reasoning_output_tokens=st.none() | PLAIN,
+        audio_input_tokens=st.sampled_from([None, None, 0, 1]),
+    )
+)
+def test_the_short_way_leads_where_the_long_one_does(usage: TokenUsage) -> None:
+    short = split_text(usage)
+
+    assert short in (None, split_any(usage))
+    assert (short is None) == (split_any(usage).contradictory or bool(usage.audio_input_tokens))
+
+
+@given(USAGES)
+def test_the_short_way_is_not_taken_for_what_it_cannot_say(usage: TokenUsage) -> None:
+    assert split_text(usage) in (None, split_any(usage))
 
 
 @given(USAGES)

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from service.pricing.card import ModelMatch, PriceCard
+from service.pricing.card import ModelMatch, PriceCard, Rates
 from service.pricing.pricebook import CACHE_SIZE, PriceBook
 from tests.pricing.cards import NOON, card
 
@@ -153,6 +153,13 @@ def test_without_a_provider_an_override_for_the_maker_comes_first() -> None:
 
     assert resolved(cards, provider="auto") == "maker"
     assert resolved(cards[1:], provider="auto") == "other"
+
+
+def test_a_card_without_any_rate_is_no_price_and_hides_looser_matches() -> None:
+    loose = imported("loose", match=ModelMatch(prefixes=("gpt-",)))
+
+    assert resolved([imported("empty", rates=Rates()), loose]) is None
+    assert resolved([loose]) == "loose"
 
 
 @pytest.mark.parametrize(

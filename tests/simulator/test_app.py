@@ -180,7 +180,9 @@ def test_silence_lasts_until_the_client_gives_up(
     stream: bool,  # noqa: FBT001  a table column
 ) -> None:
     with pytest.raises(httpx.ReadTimeout):
-        client.post(CHAT, json=BODY | {"model": model, "stream": stream}, timeout=0.2)
+        client.post(
+            CHAT, json=BODY | {"model": model, "stream": stream}, timeout=httpx.Timeout(PATIENCE_S, read=0.5)
+        )
     assert log.wait_for_end()["ended"] == "client_gone"
 
 
@@ -228,6 +230,13 @@ def test_a_refused_request_is_in_the_log_too(client: httpx.Client, log: LineKeep
         None,
         None,
     )
+
+
+def test_odd_headers_are_on_the_wire(client: httpx.Client) -> None:
+    raw = client.post(CHAT, json=BODY | {"model": "sim-odd-headers"}).headers.raw
+    assert [value for name, value in raw if name == b"openai-warning"] == [b"first", b"second"]
+    assert (b"openai-note", "café".encode()) in raw
+    assert (b"connection", b"x-hop") in raw
 
 
 def test_controls_are_set_read_and_cleared(client: httpx.Client) -> None:

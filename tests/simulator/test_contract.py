@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 
 from service.simulator.contract import violation
 
-CONTRACT = json.loads((Path(__file__).parent / "chat-completions.openapi.json").read_bytes())
+CONTRACT = json.loads((Path(__file__).parents[1] / "support" / "chat-completions.openapi.json").read_bytes())
 _OPERATION = CONTRACT["paths"]["/v1/chat/completions"]["post"]
 REQUEST_SCHEMA = _OPERATION["requestBody"]["content"]["application/json"]["schema"]
 

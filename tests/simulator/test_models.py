@@ -3,6 +3,7 @@
 import pytest
 from genai_prices import Usage, calc_price
 
+from service.simulator.faults import FAULTS
 from service.simulator.models import CATALOGUE, ModelCard, find_model
 
 
@@ -17,3 +18,9 @@ def test_a_price_is_known(card: ModelCard) -> None:
 def test_a_snapshot_finds_its_model() -> None:
     assert find_model("gpt-4o-2024-08-06") is CATALOGUE["gpt-4o"]
     assert find_model("gpt-99") is None
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_magic_name_has_no_price(name: str) -> None:
+    with pytest.raises(LookupError):
+        calc_price(Usage(input_tokens=1000), name)

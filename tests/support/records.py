@@ -1,6 +1,6 @@
 """Request records as a relay would leave them: many kinds, every field consistent with the others.
 
-`requests` is a Hypothesis strategy for one request with its attempts; `some` makes a fixed, larger set.
+`requests` and `several` are Hypothesis strategies; `some` makes a fixed, larger set.
 """
 
 from collections.abc import Sequence
@@ -125,6 +125,12 @@ def requests(draw: st.DrawFn, *, days: int = 4) -> list[RequestRecord]:
     return request_of(Random(draw(st.integers(0, 2**32))), started_at=to_micros(START) + offset)
 
 
+def several(*, days: int, at_most: int) -> st.SearchStrategy[list[RequestRecord]]:
+    """The records of some requests, each with an id of its own."""
+    drawn = st.lists(requests(days=days), max_size=at_most, unique_by=lambda request: request[0].id)
+    return drawn.map(lambda found: [record for request in found for record in request])
+
+
 def some(*, seed: int, count: int, days: int) -> list[RequestRecord]:
     """At least *count* records, spread over *days* from `START`."""
     rng = Random(seed)
@@ -152,6 +158,6 @@ def stored_rollups(store: Store) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
     with store.read() as tx:
         for table in (usage_rollup, usage_rollup_hour):
-            for row in tx.execute(table.select().order_by(*table.primary_key)):
-                rows.append((table.name, *row[:-bins], *(count or 0 for count in row[-bins:])))
+            found = tx.execute(table.select().order_by(*table.primary_key))
+            rows += [(table.name, *row[:-bins], *(count or 0 for count in row[-bins:])) for row in found]
     return rows

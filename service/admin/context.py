@@ -1,0 +1,25 @@
+"""What the handlers of the admin API work with; `app` puts it together once per process."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from service.keys.registry import KeyRegistry
+from service.keys.snapshot import AdminGrant
+from service.store.engine import Store
+
+
+class AdminContext(msgspec.Struct, frozen=True, kw_only=True):
+    """Collaborators of the admin API.
+
+    *authenticate* judges a bearer token against the current snapshot. *refresh* makes this process take over a
+    change at once; the others follow by themselves. *reporting_timezone* cuts days where a request names no zone.
+    """
+
+    store: Store
+    keys: KeyRegistry
+    authenticate: Callable[[str], AdminGrant | None]
+    refresh: Callable[[], object]
+    now: Callable[[], datetime]
+    reporting_timezone: str = "UTC"

@@ -1,0 +1,55 @@
+"""What the admin API takes and gives, where it differs from the domain's own values. Pure.
+
+Bodies forbid unknown fields, so what is read-only cannot be set.
+"""
+
+from datetime import datetime
+from typing import Any, Literal, Self
+
+import msgspec
+
+from service.keys.values import VirtualKey
+
+KeyStatus = Literal["active", "expired", "revoked"]
+
+
+class KeyView(msgspec.Struct, frozen=True, kw_only=True):
+    """A virtual key without its secret. *models* null means every model."""
+
+    id: str
+    name: str
+    project: str
+    status: KeyStatus
+    models: list[str] | None
+    metadata: dict[str, Any] | None
+    limits: dict[str, int] | None
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, key: VirtualKey, *, now: datetime, **more: Any) -> Self:
+        """The key as it stands at *now*."""
+        return cls(**msgspec.structs.asdict(key), status=status_of(key, now=now), **more)
+
+
+class IssuedKeyView(KeyView, frozen=True, kw_only=True):
+    """A virtual key with its text, which no later answer repeats."""
+
+    key: str
+
+
+class RotateKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long the secrets before stay valid, as `0s`, `12h` or `7d`."""
+
+    overlap: str = "0s"
+
+
+def status_of(key: VirtualKey, *, now: datetime) -> KeyStatus:
+    """Whether the key works at *now*."""
+    if key.revoked_at is not None:
+        return "revoked"
+    if key.expires_at is not None and key.expires_at <= now:
+        return "expired"
+    return "active"
