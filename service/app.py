@@ -13,8 +13,11 @@ from importlib.metadata import version
 from litestar import Litestar
 from sqlalchemy import Connection, select
 
+from service.admin.context import AdminContext
+from service.http_app import create_http_app
+from service.keys.registry import KeyRegistry
 from service.keys.secrets import Peppers, check_fingerprint, root_secret
-from service.keys.snapshot import load_keys
+from service.keys.snapshot import AdminGrant, load_keys
 from service.ledger.adoption import AdoptionLoop
 from service.ledger.batches import BatchWriter
 from service.ledger.journal import Journal
@@ -27,14 +30,12 @@ from service.pricing.catalog import import_genai_prices, load_book, store_cards
 from service.pricing.rating import Rating
 from service.relay.charging import rate_usage
 from service.relay.context import Clock, RelayContext, RelaySnapshot
-from service.relay.door import Door
-from service.relay.models import ModelList
-from service.relay.routes import relay_routes
 from service.settings import Settings
 from service.store.engine import Store
 from service.store.revision import RevisionPoller
 from service.store.schema import migrate_if_needed, require_head
 from service.store.tables import price_card
+from service.store.types import from_micros
 from service.upstream.client import make_client
 from service.upstream.provider import provider_from
 from service.upstream.routing import Router
@@ -125,13 +126,21 @@ class RelayProcess:
             refusals=self.refusals,
             clock=self.clock,
         )
-        models = ModelList(context.router.providers, context.client, monotonic=self.clock.monotonic)
-        app = Litestar(
-            route_handlers=[*relay_routes(context, Door(context), models)],
-            openapi_config=None,
-            logging_config=None,
+        admin = AdminContext(
+            store=self.store,
+            keys=KeyRegistry(self.peppers, now=self._now, random_bytes=self.clock.random_bytes),
+            authenticate=self._authenticate_admin,
+            refresh=self.configuration.refresh_now,
+            now=self._now,
+            reporting_timezone=self.settings.accounting.reporting_timezone,
         )
-        return app, context
+        return create_http_app(context, admin), context
+
+    def _authenticate_admin(self, bearer: str) -> AdminGrant | None:
+        return self.configuration.value.keys.authenticate_admin(bearer)
+
+    def _now(self) -> datetime:
+        return from_micros(self.clock.micros())
 
     def close(self) -> None:
         """Write what is left; what the store does not take stays in the journal for the next start."""

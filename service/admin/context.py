@@ -1,10 +1,12 @@
 """What the handlers of the admin API work with; `app` puts it together once per process."""
 
+import contextlib
 from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
 
+from service.errors import StoreError
 from service.keys.registry import KeyRegistry
 from service.keys.snapshot import AdminGrant
 from service.store.engine import Store
@@ -23,3 +25,8 @@ class AdminContext(msgspec.Struct, frozen=True, kw_only=True):
     refresh: Callable[[], object]
     now: Callable[[], datetime]
     reporting_timezone: str = "UTC"
+
+    def take_over(self) -> None:
+        """Apply a committed change in this process at once; what fails here follows with the next poll."""
+        with contextlib.suppress(StoreError):
+            self.refresh()

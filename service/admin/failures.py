@@ -68,6 +68,8 @@ def _validation(_request: Request[Any, Any, Any], error: ValidationException) ->
     found = error.extra[0] if isinstance(error.extra, list) and error.extra else {}
     message = str(found.get("message") or error.detail)
     param = found.get("key")
+    if param == "data":
+        return _response(BY_STATUS[400], "the body is missing; send a JSON object")
     return _response(BY_STATUS[400], f"{param}: {message}" if param else message, param=param)
 
 

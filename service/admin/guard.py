@@ -4,6 +4,7 @@ The guard stands on the router, so no route is without it, and runs before a bod
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from litestar.connection import ASGIConnection
 from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
@@ -12,18 +13,19 @@ from litestar.handlers import BaseRouteHandler
 from service.admin.context import AdminContext
 from service.keys.token import bearer_token
 
-Guard = Callable[[ASGIConnection, BaseRouteHandler], None]
+Connection = ASGIConnection[Any, Any, Any, Any]
+Guard = Callable[[Connection, BaseRouteHandler], None]
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def admin_guard(context: AdminContext) -> Guard:
     """The guard of the admin router."""
 
-    def require_admin_key(connection: ASGIConnection, _handler: BaseRouteHandler) -> None:
+    def require_admin_key(connection: Connection, _handler: BaseRouteHandler) -> None:
         grant = context.authenticate(bearer_token(connection.headers.get("authorization")))
         if grant is None:
             raise NotAuthorizedException("An admin key is needed, as: Authorization: Bearer <admin key>.")
-        if grant.role != "admin" and connection.scope["method"] not in READING:
+        if grant.role != "admin" and connection.scope.get("method") not in READING:
             raise PermissionDeniedException(
                 "This admin key has the role `viewer`, which may only read; use one with the role `admin`."
             )

@@ -7,9 +7,10 @@ signed, but everything in it is checked.
 import base64
 import binascii
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from service.errors import InvalidInputError
 from service.store.types import from_micros, to_micros
@@ -31,8 +32,8 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
 class Position(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Where a page of keys ends: `created_at` in microseconds, and the id."""
 
-    micros: int
-    id: str
+    micros: Annotated[int, Meta(ge=0, le=_LATEST_MICROS)]
+    id: Annotated[str, Meta(pattern="^[0-9A-Za-z_]{1,40}$")]
 
 
 def check_limit(limit: int) -> int:
@@ -52,14 +53,10 @@ def read_cursor(cursor: str | None) -> tuple[datetime, str] | None:
     """The row that a cursor of ours names."""
     if cursor is None:
         return None
+    padded = cursor[:_CURSOR_LENGTH] + "=" * (-len(cursor) % 4)
     try:
-        if len(cursor) > _CURSOR_LENGTH:
-            raise ValueError("too long")
-        padded = cursor + "=" * (-len(cursor) % 4)
         decoded = base64.b64decode(padded.encode("ascii"), altchars=b"-_", validate=True)
         position = msgspec.json.decode(decoded, type=Position)
-        if not 0 <= position.micros <= _LATEST_MICROS:
-            raise ValueError("out of range")
     except (ValueError, binascii.Error, msgspec.MsgspecError) as error:
         raise InvalidInputError("cursor is not one that an earlier page gave", field="cursor") from error
     return from_micros(position.micros), position.id

@@ -9,6 +9,9 @@ from typing import Any, Literal, Self
 import msgspec
 
 from service.keys.values import VirtualKey
+from service.reporting.figures import Measures
+from service.reporting.intervals import Interval
+from service.reporting.usage import UsageReport
 
 KeyStatus = Literal["active", "expired", "revoked"]
 
@@ -29,15 +32,53 @@ class KeyView(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
     @classmethod
-    def of(cls, key: VirtualKey, *, now: datetime, **more: Any) -> Self:
+    def of(cls, found: VirtualKey, *, now: datetime, **more: Any) -> Self:
         """The key as it stands at *now*."""
-        return cls(**msgspec.structs.asdict(key), status=status_of(key, now=now), **more)
+        return cls(**msgspec.structs.asdict(found), status=status_of(found, now=now), **more)
 
 
 class IssuedKeyView(KeyView, frozen=True, kw_only=True):
     """A virtual key with its text, which no later answer repeats."""
 
     key: str
+
+
+class UsageAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of `start`, `end`, the dimensions asked for and the measures; *total* is over all of them.
+
+    Grouped by `cost_status` or `usage_source`, a row has the dimension's value in place of the measure's counts.
+    """
+
+    data: list[dict[str, Any]]
+    next: None = None
+    total: Measures
+    since: datetime
+    until: datetime
+    interval: Interval | None
+    timezone: str
+    group_by: tuple[str, ...]
+
+    @classmethod
+    def of(cls, report: UsageReport) -> Self:
+        """The report as rows without nesting."""
+        rows = [
+            {
+                "start": row.start,
+                "end": row.end,
+                **msgspec.structs.asdict(row.measures),
+                **row.dimensions,
+            }
+            for row in report.rows
+        ]
+        return cls(
+            data=rows,
+            total=report.total,
+            since=report.since,
+            until=report.until,
+            interval=report.interval,
+            timezone=report.timezone,
+            group_by=report.group_by,
+        )
 
 
 class RotateKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

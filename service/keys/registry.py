@@ -5,6 +5,7 @@ transaction, so that every relay takes it over. A key's secret leaves this modul
 `create` and `rotate`.
 """
 
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,6 +22,7 @@ from service.store.tables import key_secret, virtual_key
 
 MAX_OVERLAP = timedelta(days=90)
 _KEY_COLUMNS = virtual_key.c
+_ID = re.compile(r"key_[0-9A-Za-z]{1,36}", re.ASCII)  # the store cannot be asked for every text
 
 
 class IssuedKey(msgspec.Struct, frozen=True):
@@ -76,6 +78,8 @@ class KeyRegistry:
 
     def find(self, tx: Connection, id_or_name: str) -> VirtualKey:
         """The key with this id, or the only one with this name; a revoked one if no other has it."""
+        if not id_or_name.isprintable():
+            raise NotFoundError(f"no key has the id or name {id_or_name[:100]!r}")
         named = or_(_KEY_COLUMNS.id == id_or_name, _KEY_COLUMNS.name == id_or_name)
         found = [_key(row) for row in tx.execute(select(virtual_key).where(named).limit(100)).mappings()]
         exact = [key for key in found if key.id == id_or_name]
@@ -149,6 +153,8 @@ class KeyRegistry:
 
 
 def _get(tx: Connection, key_id: str, *, lock: bool = False) -> VirtualKey:
+    if not _ID.fullmatch(key_id):
+        raise NotFoundError(f"no key has the id {key_id[:100]!r}")
     query = select(virtual_key).where(_KEY_COLUMNS.id == key_id)
     row = tx.execute(query.with_for_update() if lock else query).mappings().first()
     if row is None:

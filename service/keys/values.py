@@ -110,6 +110,14 @@ def parse_expiry(text: str, *, now: datetime) -> datetime:
         ) from error
 
 
+def parse_duration(text: str, *, field: str) -> timedelta:
+    """`90m`, `12h`, `30d`."""
+    found = _DURATION.fullmatch(text.strip())
+    if found is None:
+        raise InvalidInputError(f"{field} is {text[:50]!r}; write a duration such as 12h or 7d", field=field)
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
 def check_name(text: str, *, field: str) -> None:
     """A label of 1 to 200 printable characters."""
     if not 1 <= len(text) <= _NAME_LENGTH or not text.isprintable() or text != text.strip():

@@ -8,25 +8,29 @@ Room: an open request owns space for its completion (`RESERVE` bytes), on disk a
 had, because the disk or the size cap is full, `open` raises `JournalFullError` and what is open is still safe.
 
 Fault: after an error of `fdatasync` the kernel may have dropped the pages, so the same file is never synced
-again; its unsynced frames are written once more into a new segment and the alarm is raised.
+again; its unsynced frames are written once more into a new segment and the alarm is raised. A segment that does not
+take a write is left for a new one.
 """
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 
 from service.errors import JournalError, JournalFullError
-from service.ledger.frames import Kind, encode_frame
+from service.ledger.frames import HEADER, Kind, encode_frame
 from service.ledger.group_sync import GroupSync
-from service.ledger.record import Intent, Progress, Repeat, RequestRecord
-from service.ledger.segments import SUFFIX, Segment
+from service.ledger.record import Intent, Progress, Repeat, RequestRecord, shorten
+from service.ledger.segments import Segment, segment_name
 
 SEGMENT_BYTES = 16 * 1024 * 1024
 RESERVE = 24 * 1024
+SMALLEST_SEGMENT = 8 * RESERVE
+SEGMENTS_OF_A_SMALL_CAP = 8
 WARN_SHARE = 0.8
+LARGEST_COMPLETION = RESERVE - HEADER.size
 
 Alarm = Callable[[str], None]
 
@@ -45,15 +49,16 @@ class Journal:
     ) -> None:
         self.directory = directory
         self._max_bytes = max_bytes
-        self._segment_bytes = segment_bytes
+        self._segment_bytes = min(segment_bytes, max(SMALLEST_SEGMENT, max_bytes // SEGMENTS_OF_A_SMALL_CAP))
         self._alarm = alarm
-        self._clock_ns = clock_ns
+        self._owner = f"{clock_ns() // 1_000_000:013d}-{os.getpid()}"
         self._encode = msgspec.msgpack.Encoder().encode
         self._lock = threading.RLock()
         self._sequence = 0
         self._segments: list[Segment] = []
         self._where: dict[bytes, tuple[Segment, ...]] = {}
         self._open: set[bytes] = set()
+        self._used = 0
         self._warned = False
         directory.mkdir(parents=True, exist_ok=True)
         try:
@@ -75,7 +80,7 @@ class Journal:
     @property
     def nearly_full(self) -> bool:
         """Whether 80 % of the size cap hold records that the store does not have yet."""
-        return sum(segment.used for segment in self._segments) > WARN_SHARE * self._max_bytes
+        return self._used > WARN_SHARE * self._max_bytes
 
     def open(self, intent: Intent) -> int:
         """Append an INTENT and reserve room for its completion; returns the position to wait for with `synced`.
@@ -86,8 +91,14 @@ class Journal:
         with self._lock:
             identifier = intent.opening.id
             self._ensure(len(frame) + RESERVE)
+            try:
+                position = self._append(frame, identifier)
+            except OSError as error:
+                raise JournalFullError(
+                    f"the journal {self.directory} cannot be written: {error.strerror}"
+                ) from error
             self._open.add(identifier)
-            return self._append(frame, identifier)
+            return position
 
     def progress(self, progress: Progress) -> None:
         """Append a PROGRESS where room allows; it is an aid, never a duty."""
@@ -99,15 +110,25 @@ class Journal:
     def complete(self, record: RequestRecord) -> int:
         """Append a COMPLETION; an opened record always fits. Returns the position to wait for with `synced`.
 
-        A record without an intent (a refusal) raises JournalFullError where there is no room.
+        A record that would not fit into its reserve is shortened, also for the caller. A record without an intent
+        (a refusal) raises JournalFullError where there is no room. Where the disk takes nothing any more, the alarm is
+        raised and memory is all that holds the record.
         """
-        frame = encode_frame(Kind.COMPLETION, self._encode(record))
+        body = self._encode(record)
+        if len(body) > LARGEST_COMPLETION:
+            shorten(record)
+            body = self._encode(record)
+        frame = encode_frame(Kind.COMPLETION, body)
         with self._lock:
             if record.id in self._open:
                 self._open.discard(record.id)
             else:
                 self._ensure(len(frame))
-            return self._append(frame, record.id)
+            try:
+                return self._append(frame, record.id)
+            except OSError as error:
+                self._alarm(f"a record is in memory only: {self.directory} cannot be written: {error.strerror}")
+                return self._sync.position
 
     def repeat(self, identifier: bytes, count: int) -> None:
         """Append a REPEAT of a coalesced refusal, where room allows."""
@@ -135,22 +156,31 @@ class Journal:
                 segment.outstanding -= 1
                 segment.spilled += 1
 
-    def take_spilled(self) -> list[tuple[Segment, bytes]]:
-        """The segments that hold spilled records, with their bytes. Ids still open here are not interrupted."""
+    def take_spilled(self) -> Iterator[tuple[Segment, bytes]]:
+        """The segments that hold spilled records, one after the other, with their bytes.
+
+        They hold others too: what is still open or in memory here is for the caller to leave out, by `in_memory`.
+        """
         with self._lock:
             if self._current.spilled:
-                self._current = self._allocate()
-            return [(segment, segment.read()) for segment in self._segments if segment.spilled]
+                self._rotate()
+            spilled = [segment for segment in self._segments if segment.spilled]
+        for segment in spilled:
+            with self._lock:
+                segment.taken = segment.spilled
+                content = segment.read()
+            yield segment, content
 
     def respooled(self, segment: Segment) -> None:
-        """Everything that `take_spilled` gave of *segment* is in the store."""
+        """Everything that `take_spilled` gave of *segment* is in the store; what was spilled since is not."""
         with self._lock:
-            segment.spilled = 0
+            segment.spilled -= segment.taken
+            segment.taken = 0
             self._sweep()
 
-    def is_open(self, identifier: bytes) -> bool:
-        """Whether the attempt is still running in this process."""
-        return identifier in self._open
+    def in_memory(self, identifier: bytes) -> bool:
+        """Whether this process will store the record from memory: it is open, being counted, or in the recorder."""
+        return identifier in self._where
 
     def close(self) -> None:
         """Sync, then delete what the store has and leave the rest to be adopted."""
@@ -158,7 +188,6 @@ class Journal:
         with self._lock:
             for segment in self._segments:
                 if segment.outstanding or segment.spilled:
-                    segment.sync()
                     segment.leave()
                 else:
                     segment.delete()
@@ -167,8 +196,14 @@ class Journal:
     def _append(self, frame: bytes, identifier: bytes) -> int:
         if self._current.free < len(frame):
             self._current = self._next()
+        try:
+            self._current.write(frame)
+        except OSError as error:
+            self._alarm(f"{self._current.path} cannot be written: {error.strerror}; a new segment is begun")
+            self._current = self._allocate(after=self._current)
+            self._current.write(frame)
         segment = self._current
-        segment.write(frame)
+        self._used += len(frame)
         known = self._where.get(identifier, ())
         if not known or known[-1] is not segment:
             self._where[identifier] = (*known, segment)
@@ -180,11 +215,13 @@ class Journal:
         position = self._segments.index(self._current) + 1
         return self._segments[position] if position < len(self._segments) else self._allocate()
 
-    def _free(self) -> int:
-        """Room in the current segment and those reserved after it; the end of a segment may stay unused."""
+    def _spare(self) -> int:
+        """Room in the segments reserved after the current one; the end of a segment may stay unused."""
         position = self._segments.index(self._current)
-        spare = self._segments[position + 1 :]
-        return self._current.free + sum(segment.free - RESERVE for segment in spare)
+        return sum(segment.free - RESERVE for segment in self._segments[position + 1 :])
+
+    def _free(self) -> int:
+        return self._current.free + self._spare()
 
     def _reserved(self) -> int:
         return RESERVE * (len(self._open) + 1)
@@ -194,6 +231,7 @@ class Journal:
         need = self._reserved() + size
         while self._current.free < need and self._free() < need:
             if self.bytes_on_disk + self._segment_bytes > self._max_bytes:
+                self._warn_once()
                 raise JournalFullError(
                     f"the journal {self.directory} holds {self.bytes_on_disk} bytes that the store has not "
                     f"taken yet (limit {self._max_bytes}); bring the store back or raise relay.journal_max_bytes"
@@ -204,44 +242,51 @@ class Journal:
                 raise JournalFullError(
                     f"the disk under {self.directory} has no room for the journal: {error.strerror}"
                 ) from error
-            if self.nearly_full and not self._warned:
-                self._warned = True
-                self._alarm(f"the journal {self.directory} is 80 % full; the store is not taking records")
+        if self.nearly_full:
+            self._warn_once()
 
-    def _allocate(self) -> Segment:
+    def _warn_once(self) -> None:
+        if not self._warned:
+            self._warned = True
+            self._alarm(f"the journal {self.directory} is 80 % full; the store is not taking records")
+
+    def _allocate(self, *, after: Segment | None = None) -> Segment:
         """A fresh segment. An adopter may sweep its file away before it is locked: then once more."""
         try:
             segment = self._create()
         except (BlockingIOError, FileNotFoundError):
             segment = self._create()
-        self._segments.append(segment)
+        position = len(self._segments) if after is None else self._segments.index(after) + 1
+        self._segments.insert(position, segment)
         return segment
 
     def _create(self) -> Segment:
         self._sequence += 1
-        name = f"{self._clock_ns() // 1_000_000:013d}-{os.getpid()}-{self._sequence:06d}{SUFFIX}"
-        return Segment(self.directory / name, size=self._segment_bytes)
+        path = self.directory / segment_name(self._owner, self._sequence)
+        return Segment(path, size=self._segment_bytes)
 
     def _sweep(self) -> None:
-        if (
-            not self._current.outstanding
-            and not self._current.spilled
-            and self._current.free < self._current.size // 2
-        ):
-            self._rotate_empty()
+        current = self._current
+        if not current.outstanding and not current.spilled and current.free < current.size // 2:
+            self._rotate()
         for segment in self._segments[:]:
             done = not segment.outstanding and not segment.spilled
             if done and segment is not self._current and segment.used:
                 self._segments.remove(segment)
+                self._used -= segment.used
                 self._sync.forget(segment)
                 segment.delete()
         self._warned = self._warned and self.nearly_full
 
-    def _rotate_empty(self) -> None:
-        try:
+    def _rotate(self) -> None:
+        """Go on in the next segment, if everything that is reserved finds room from there on."""
+        if self._spare() < self._reserved():
+            try:
+                self._allocate()
+            except OSError:
+                return  # the disk is full: the current segment serves until there is room
+        if self._spare() >= self._reserved():
             self._current = self._next()
-        except OSError as error:
-            self._alarm(f"the journal {self.directory} cannot start a new segment: {error.strerror}")
 
     def _sync_failed(self, failed: Segment, frames: list[bytes], error: OSError) -> None:
         """Put the unsynced *frames* of *failed* into a fresh segment; *failed* is never synced again."""
@@ -250,19 +295,21 @@ class Journal:
         )
         with self._lock:
             try:
-                fresh = self._allocate()
+                fresh = self._allocate(after=failed)
+                for frame in frames:
+                    fresh.write(frame)
             except OSError as second:
                 self._alarm(
                     f"no new segment either: {second.strerror}; {len(frames)} frames are not on disk yet"
                 )
                 self._sync.again(failed, frames)
                 return
-            for frame in frames:
-                fresh.write(frame)
+            self._used += fresh.used
             for identifier, segments in self._where.items():
                 if failed in segments:
                     self._where[identifier] = (*segments, fresh)
                     fresh.outstanding += 1
             fresh.spilled += failed.spilled
-            self._current = fresh
+            if failed is self._current:
+                self._current = fresh
             self._sync.again(fresh, frames)

@@ -34,6 +34,10 @@ TEXT_LIMIT = 512
 TAG_LIMIT = 32
 MICROS_PER_MS = 1_000
 
+_SHORTENED = "shortened"
+_SHORT_LISTS = 8
+_SHORT_TEXT = 128
+
 
 class Opening(msgspec.Struct, array_like=True):
     """What is known before an upstream is called."""
@@ -137,6 +141,23 @@ def begin_record(opening: Opening) -> RequestRecord:
 def may_repeat(record: RequestRecord) -> bool:
     """Whether the record counts refusals that are coalesced, so that its `repeat_count` may still grow."""
     return record.outcome == "rejected_unavailable" or (record.outcome == "rejected_auth" and record.key_id is None)
+
+
+def shorten(record: RequestRecord) -> None:
+    """Cut what a client or an upstream wrote into *record* until it fits in a few KiB; counts and costs stay.
+
+    Records of honest traffic are never that long. The flag `shortened` says that it happened.
+    """
+    record.usage_raw = None
+    record.usage_flags = (*(record.usage_flags or ()), _SHORTENED)
+    for name in ("finish_reasons", "tags"):
+        texts = getattr(record, name)
+        if texts is not None:
+            setattr(record, name, tuple(clip(text, _SHORT_TEXT) for text in texts[:_SHORT_LISTS]))
+    for name in record.__struct_fields__:
+        value = getattr(record, name)
+        if isinstance(value, str):
+            setattr(record, name, clip(value, _SHORT_TEXT))
 
 
 def uuid7(micros: int, random: bytes) -> bytes:

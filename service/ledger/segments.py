@@ -4,6 +4,7 @@ A segment is created under a temporary name, locked, allocated and only then giv
 finds a `*.journal` file that nobody has locked knows that its owner is dead.
 """
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -23,16 +24,19 @@ class Segment:
         self.used = 0
         self.outstanding = 0
         self.spilled = 0
+        self.taken = 0
+        self.failed = False
         self.fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        made = fresh
         try:
             fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.posix_fallocate(self.fd, 0, size)
-            fresh.rename(path)
+            made = fresh.rename(path)
+            _sync_directory(path.parent)
         except BaseException:
             os.close(self.fd)
-            fresh.unlink(missing_ok=True)
+            made.unlink(missing_ok=True)
             raise
-        _sync_directory(path.parent)
 
     @property
     def free(self) -> int:
@@ -54,8 +58,14 @@ class Segment:
         return os.pread(self.fd, self.used, 0)
 
     def sync(self) -> None:
-        """Bring what was written to the disk."""
-        os.fdatasync(self.fd)
+        """Bring what was written to the disk. After a failure the kernel may have dropped it, so never again."""
+        if self.failed:
+            raise OSError(errno.EIO, "an earlier fdatasync has failed", str(self.path))
+        try:
+            os.fdatasync(self.fd)
+        except OSError:
+            self.failed = True
+            raise
 
     def delete(self) -> None:
         """Remove the file; its lock goes with it."""
@@ -72,7 +82,7 @@ class Adopted:
 
     def __init__(self, path: Path, fd: int) -> None:
         self.path = path
-        self.owner = path.name.split("-")[1]
+        self.owner = owner_of(path)
         self._fd: int | None = fd
 
     def read(self) -> bytes:
@@ -98,27 +108,57 @@ class Adopted:
             self._fd = None
 
 
+def segment_name(owner: str, sequence: int) -> str:
+    """The file name of an owner's segment; names sort as the segments were begun."""
+    return f"{owner}-{sequence:06d}{SUFFIX}"
+
+
+def owner_of(path: Path) -> str:
+    """Whose segment it is."""
+    return path.stem.rpartition("-")[0]
+
+
 def adopt_orphans(directory: Path) -> list[Adopted]:
-    """Lock every segment whose owner is dead, oldest first; what died while being created is removed."""
-    adopted = []
-    for path in sorted((*directory.glob(f"*{SUFFIX}"), *directory.glob(f"*{FRESH_SUFFIX}"))):
-        try:
-            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(fd)
-            continue
-        if path.suffix == FRESH_SUFFIX:
-            path.unlink(missing_ok=True)
-            os.close(fd)
-        elif _same_file(fd, path):
-            adopted.append(Adopted(path, fd))
-        else:
-            os.close(fd)
-    return adopted
+    """Lock every segment of every dead owner, oldest first; what died while being created is removed.
+
+    The segments of an owner are adopted together or not at all: an intent without its completion would look
+    interrupted. Some may be in other hands, or have been begun after the directory was read; then the next call
+    finds them all.
+    """
+    adopted: list[Adopted] = []
+    try:
+        for path in sorted((*directory.glob(f"*{SUFFIX}"), *directory.glob(f"*{FRESH_SUFFIX}"))):
+            orphan = _adopt(path)
+            if orphan is not None:
+                adopted.append(orphan)
+        ours = {orphan.path for orphan in adopted}
+        others = {owner_of(path) for path in directory.glob(f"*{SUFFIX}") if path not in ours}
+    except BaseException:
+        for orphan in adopted:
+            orphan.leave()
+        raise
+    for orphan in adopted:
+        if orphan.owner in others:
+            orphan.leave()
+    return [orphan for orphan in adopted if orphan.owner not in others]
+
+
+def _adopt(path: Path) -> Adopted | None:
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return None
+    if path.suffix == SUFFIX and _same_file(fd, path):
+        return Adopted(path, fd)
+    if path.suffix == FRESH_SUFFIX:
+        path.unlink(missing_ok=True)
+    os.close(fd)
+    return None
 
 
 def _same_file(fd: int, path: Path) -> bool:

@@ -4,6 +4,7 @@ The `/v1` routes are ASGI handlers, because the send loop must be ours.
 """
 
 from typing import Any, cast
+from urllib.parse import unquote
 
 from litestar import get
 from litestar.handlers import ASGIRouteHandler
@@ -20,6 +21,7 @@ from service.relay.models import ModelList
 from service.relay.reply import Reply
 
 OK, UNAVAILABLE = 200, 503
+MODELS = "/v1/models"
 
 
 def relay_routes(context: RelayContext, door: Door, models: ModelList) -> list[Any]:
@@ -31,23 +33,15 @@ def relay_routes(context: RelayContext, door: Door, models: ModelList) -> list[A
             return
         await door.chat_completions(_headers(scope), _client(scope), receive=receive, send=send)
 
-    async def list_models(scope: HTTPScope, receive: Receive, send: Send) -> None:  # noqa: ARG001  (ASGI's signature)
+    async def list_or_describe(scope: HTTPScope, receive: Receive, send: Send) -> None:  # noqa: ARG001  (ASGI's signature)
         if scope["method"] not in ("GET", "HEAD"):
             await _method_not_allowed(send, allowed=b"GET")
             return
+        name = _model_named(scope)
 
         async def answer(grant: KeyGrant) -> Any:
-            return {"object": "list", "data": await models.allowed(grant)}
-
-        await door.read_only(_headers(scope), _client(scope), send=send, answer=answer)
-
-    async def one_model(scope: HTTPScope, receive: Receive, send: Send) -> None:  # noqa: ARG001  (ASGI's signature)
-        if scope["method"] not in ("GET", "HEAD"):
-            await _method_not_allowed(send, allowed=b"GET")
-            return
-        name = str(scope["path"]).removeprefix("/v1/models/")
-
-        async def answer(grant: KeyGrant) -> Any:
+            if not name:
+                return {"object": "list", "data": await models.allowed(grant)}
             model = await models.one(grant, name)
             if model is None:
                 raise ModelNotFoundError(
@@ -59,10 +53,16 @@ def relay_routes(context: RelayContext, door: Door, models: ModelList) -> list[A
 
     return [
         ASGIRouteHandler("/v1/chat/completions")(chat_completions),
-        ASGIRouteHandler("/v1/models")(list_models),
-        ASGIRouteHandler("/v1/models/{model:path}")(one_model),
+        # Mounted, because Litestar does not route to an ASGI handler whose path has a parameter.
+        ASGIRouteHandler(MODELS, is_mount=True, copy_scope=True)(list_or_describe),
         *_health_routes(context),
     ]
+
+
+def _model_named(scope: HTTPScope) -> str:
+    """What stands behind `/v1/models/`; names may contain slashes, plain or encoded."""
+    path = unquote(scope["raw_path"].decode("latin-1").partition("?")[0])
+    return path[path.index(MODELS) + len(MODELS) :].strip("/")
 
 
 def _health_routes(context: RelayContext) -> list[Any]:

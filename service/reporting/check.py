@@ -86,7 +86,7 @@ def _days(tx: Connection) -> list[Span]:
     first = found.since.replace(hour=0, minute=0, second=0, microsecond=0) - DAY
     return [
         Span(first + number * DAY, first + (number + 1) * DAY)
-        for number in range((found.until - first) // DAY + 1)
+        for number in range(-((first - found.until) // DAY))
     ]
 
 

@@ -45,9 +45,8 @@ class Http1Client:
             ValueError: a URL, method or header that could not be sent as it stands.
         """
         origin, first_lines = target(request.method, request.url)
-        length = (
-            b"content-length: %d\r\n" % len(request.body) if request.body or request.method != "GET" else b""
-        )
+        has_body = request.body or request.method != "GET"
+        length = b"content-length: %d\r\n" % len(request.body) if has_body else b""
         head = b"%b%b%b\r\n" % (first_lines, header_block(request.headers), length)
         return Http1Call(self, origin, message=(head, request.body), timeouts=timeouts)
 
@@ -66,7 +65,7 @@ class Http1Client:
         idle = self._idle.get(origin)
         while idle:
             connection, _ = idle.popitem()
-            if connection.silent():
+            if connection.silent() and not self._stale(connection):
                 return connection
             connection.close()
         return None
@@ -77,15 +76,17 @@ class Http1Client:
         Raises:
             OSError: as the event loop says it, TLS failures included.
         """
-        if self._closed:
-            raise OSError("the upstream client is closed")
         loop = asyncio.get_running_loop()
+        self._refuse_if_closed()
         connection = Http1Connection(str(origin), lost=self._forget)
         if origin.scheme == "https" and self._tls is None:
             self._tls = client_context()
         tls = self._tls if origin.scheme == "https" else None
         await loop.create_connection(lambda: connection, origin.host, origin.port, ssl=tls)
         self._open.add(connection)
+        if self._closed:
+            connection.close()
+        self._refuse_if_closed()
         return connection
 
     def keep(self, origin: Origin, connection: Http1Connection) -> None:
@@ -99,6 +100,10 @@ class Http1Client:
         if self._sweeper is None:
             self._sweeper = loop.call_later(self._keep_idle_s, self._sweep)
 
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise OSError("the upstream client is closed")
+
     def _forget(self, connection: Http1Connection) -> None:
         self._open.discard(connection)
         for idle in self._idle.values():
@@ -106,13 +111,15 @@ class Http1Client:
         if self._closed and not self._open:
             self._all_gone.set()
 
+    def _stale(self, connection: Http1Connection) -> bool:
+        return connection.idle_since + self._keep_idle_s <= asyncio.get_running_loop().time()
+
     def _sweep(self) -> None:
         """Close what was idle too long; come back while anything is idle."""
         loop = asyncio.get_running_loop()
-        oldest_allowed = loop.time() - self._keep_idle_s
         for origin, idle in tuple(self._idle.items()):
             for connection in tuple(idle):
-                if connection.idle_since > oldest_allowed:
+                if not self._stale(connection):
                     break
                 del idle[connection]
                 connection.close()

@@ -136,8 +136,10 @@ class Answer:
         for candidate in candidates:
             if not is_null(candidate) and self._offer(candidate, origin=origin):
                 return
-        if not is_null(envelope.timings) and (timings := read_timings(bytes(envelope.timings))) is not None:
-            self._usage.offer_timings(bytes(envelope.timings), reading=timings, origin=origin)
+        if not is_null(envelope.timings):
+            raw = bytes(envelope.timings)
+            if (timings := read_timings(raw)) is not None:
+                self._usage.offer(raw, reading=timings, origin=origin, stand_in=True)
 
     def _offer(self, candidate: msgspec.Raw, *, origin: Origin) -> bool:
         raw = bytes(candidate)

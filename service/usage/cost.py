@@ -18,20 +18,12 @@ _LARGEST_MAGNITUDE = 18
 
 def billed_nanos(usage: Mapping[str, Any], dialect: Dialect) -> tuple[int | None, bool]:
     """The billed amount, and whether the field is there but makes no amount."""
-    value: Any
-    match dialect.cost:
-        case "usd_ticks":
-            value, shift = usage.get("cost_in_usd_ticks"), _TICKS_TO_NANOS
-        case "cost_usd":
-            value, shift = usage.get("cost"), _USD_TO_NANOS
-        case "total_cost_usd":
-            cost = usage.get("cost")
-            value, shift = (cost.get("total_cost") if isinstance(cost, dict) else cost), _USD_TO_NANOS
-        case "none":
-            return None, False
-    if value is None:
+    value: Any = usage.get("cost_in_usd_ticks" if dialect.cost == "usd_ticks" else "cost")
+    if dialect.cost == "total_cost_usd" and isinstance(value, dict):
+        value = value.get("total_cost")
+    if value is None or dialect.cost == "none":
         return None, False
-    nanos = _scaled(value, shift=shift)
+    nanos = _scaled(value, shift=_TICKS_TO_NANOS if dialect.cost == "usd_ticks" else _USD_TO_NANOS)
     return nanos, nanos is None
 
 

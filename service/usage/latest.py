@@ -58,19 +58,18 @@ class LatestUsage:
         self._refused: tuple[bytes, Reading] | None = None
         self._by_choice: dict[int, TokenUsage] = {}
 
-    def offer(self, raw: bytes, *, reading: Reading, origin: Origin) -> None:
-        """A usage object was read."""
+    def offer(self, raw: bytes, *, reading: Reading, origin: Origin, stand_in: bool = False) -> None:
+        """A usage object was read; a *stand_in* (timings) counts only where no usage was ever reported."""
         if reading.usage is None:
             self._refused = raw, reading
             return
+        seen = _Seen(raw, reading.usage, reading, origin)
+        if stand_in:
+            self._timings = seen
+            return
         self._follow_choices(reading.usage, origin=origin)
-        self._seen = _Seen(raw, reading.usage, reading, origin)
+        self._seen = seen
         self._refused = None
-
-    def offer_timings(self, raw: bytes, *, reading: Reading, origin: Origin) -> None:
-        """Timings were read; they stand only where no usage was ever reported."""
-        if reading.usage is not None:
-            self._timings = _Seen(raw, reading.usage, reading, origin)
 
     def standing(self, *, events: int, complete: bool) -> Standing:
         """What stands after *events* events of an answer that is *complete* or was cut."""

@@ -94,10 +94,10 @@ class StreamMeter:
 
     def _only_counted(self, data: bytes) -> bool:
         """Count *data* if it is whole events of one data line each, none of which can hold a fact."""
-        if self._heads_left or not self._splitter.between_events or _FACT.search(data) is not None:
+        if self._heads_left or not self._splitter.between_events or not data.endswith(b"\n\n"):
             return False
         events, odd = divmod(data.count(b"\n"), 2)
-        if odd or not data.startswith(_OBJECT_LINE) or not data.endswith(b"\n\n") or b"\r" in data:
+        if odd or not data.startswith(_OBJECT_LINE) or b"\r" in data or _FACT.search(data) is not None:
             return False
         if events > 1 and data.count(_NEXT_OBJECT_LINE) != events - 1:
             return False
@@ -121,11 +121,12 @@ class StreamMeter:
         envelope = envelope_of(data)
         if envelope is None:
             self._answer.flags.add("salvaged")
-            envelope = salvage(data)
-        self._answer.read(envelope, event=self.events)
+        self._answer.read(envelope or salvage(data), event=self.events)
         self._heads_left = 0 if self._answer.identified else max(0, self._heads_left - 1)
         self.terminal = self.terminal or self._answer.has_error
-        return _is_extra_usage(envelope) and len(raw) <= _LONGEST_HIDDEN and _HAS_CHOICE.search(raw) is None
+        if envelope is None or not _is_extra_usage(envelope):
+            return False
+        return len(raw) <= _LONGEST_HIDDEN and _HAS_CHOICE.search(raw) is None
 
     def _skip(self, raw: bytes | None) -> None:
         if raw is None:

@@ -1,10 +1,10 @@
 """A usage object of any dialect becomes `TokenUsage`, flags and a billed amount. Pure, total.
 
 Counts are whole numbers from 0 to 2^53. Anything else is flagged and left out; without both totals there
-is no usage. Parts above their total are cut down to it, a cache read that does not fit is not believed (it is
-the cheap part), and both are flagged. Flags: `malformed` (a field is not a
-count), `incomplete` (a total is missing), `contradictory` (sums disagree), `clamped` (a part was cut),
-`inferred` (derived from the total), `timings` (llama.cpp's timings instead of usage).
+is no usage. Parts above their total are cut down to it; a cache read that does not fit is not believed, because
+it is the cheap part.
+Flags: `malformed` (a field is not a count), `incomplete` (a total is missing), `contradictory` (sums disagree),
+`clamped` (a part was cut), `inferred` (derived from the total), `timings` (llama.cpp's timings, not usage).
 """
 
 from collections.abc import Mapping

@@ -32,7 +32,7 @@ def test_leaves_sum_to_the_totals_and_none_is_negative(usage: TokenUsage) -> Non
     assert sum(leaves.get(meter, 0) for meter in OUTPUT_METERS) == max(usage.output_tokens, 0)
 
 
-PLAIN = st.integers(0, 20)
+PLAIN = st.integers(-2, 20)
 
 
 @given(
@@ -50,7 +50,8 @@ def test_the_short_way_leads_where_the_long_one_does(usage: TokenUsage) -> None:
     short = split_text(usage)
 
     assert short in (None, split_any(usage))
-    assert (short is None) == (split_any(usage).contradictory or bool(usage.audio_input_tokens))
+    if usage.audio_input_tokens or split_any(usage).contradictory:
+        assert short is None
 
 
 @given(USAGES)

@@ -55,6 +55,13 @@ def test_the_closest_match_wins_exact_alias_prefix_pattern_and_the_longest_of_a_
     assert resolved(MATCHES[first:][::-1]) == MATCHES[first].id
 
 
+def test_a_closer_match_goes_before_a_newer_one() -> None:
+    newer = imported("newer", model="x", match=ModelMatch(prefixes=("gpt-",)), effective_from=NOON)
+
+    assert resolved([LONG_PREFIX, newer]) == "long prefix"
+    assert resolved([PREFIX, newer]) == "newer"
+
+
 def test_case_and_spaces_around_a_model_do_not_matter() -> None:
     assert resolved([EXACT], model=" GPT-4o ") == "exact"
 

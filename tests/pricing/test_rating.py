@@ -86,6 +86,19 @@ def test_the_bound_grows_with_the_tokens_and_is_not_far_off() -> None:
     assert 10_500_000_000 <= bound <= 10_500_000_020
 
 
+def test_the_bound_holds_when_every_line_is_rounded_up() -> None:
+    same = dict.fromkeys(
+        ("input", "cache_read_input", "cache_write_input", "output", "reasoning_output"), "0.001501"
+    )
+    usage = used(3, 2, cache_read_input_tokens=1, cache_write_input_tokens=1, reasoning_output_tokens=1)
+    priced = card(usd(**same))
+
+    bound = upper_bound_nanos(priced, max_input_tokens=3, max_output_tokens=2)
+
+    assert bound is not None
+    assert rate(usage, priced, at=NOON).cost_nanos == 5 * 2 <= bound
+
+
 @pytest.mark.parametrize(
     ("rates", "least"),
     [

@@ -92,6 +92,11 @@ def _attempt(rng: Random, *, request_id: bytes, started_at: int, number: int) ->
         bytes_in=rng.choice((None, rng.randrange(10_000))),
         bytes_out=rng.choice((None, rng.randrange(10_000))),
         response_id=rng.choice((None, f"chatcmpl-{rng.randrange(10**9)}")),
+        response_model=rng.choice((None, model)),
+        error_type=rng.choice((None, "server_error")),
+        error_code=rng.choice((None, "overloaded")),
+        price_id=rng.choice((None, "card-1", "card-2")),
+        service_tier=rng.choice((None, "default", "flex")),
     )
     _meter(rng, record)
     return record

@@ -33,3 +33,9 @@ async def soon(awaitable: Awaitable[T]) -> T:
     """What must happen, within the time we are willing to wait."""
     async with asyncio.timeout(PATIENCE_S):
         return await awaitable
+
+
+async def read_into(received: bytearray, call: UpstreamCall) -> None:
+    """The body, piece by piece, so that what came before an error can be looked at."""
+    async for chunk in call.chunks():
+        received += chunk

@@ -20,7 +20,7 @@ def transport(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def client(transport: str, anyio_backend: object) -> AsyncIterator[UpstreamClient]:
+async def client(transport: str, anyio_backend: object) -> AsyncIterator[UpstreamClient]:  # noqa: ARG001  anyio runs it because of it
     client = make_client(transport)
     yield client
     await client.aclose()

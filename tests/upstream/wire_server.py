@@ -63,6 +63,7 @@ class WireServer:
         self._tls = tls
         self._plays: list[asyncio.Task[None]] = []
         self.peers: list[Peer] = []
+        self.accepted = asyncio.Event()
         self.port = 0
 
     @property
@@ -83,22 +84,25 @@ class WireServer:
         for play in self._plays:
             play.cancel()
         ends = await asyncio.gather(*self._plays, return_exceptions=True)
-        expected = (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError)
         for end in ends:
-            if isinstance(end, BaseException) and not isinstance(end, expected) and error is None:
+            if (
+                isinstance(end, BaseException)
+                and not isinstance(end, asyncio.CancelledError)
+                and error is None
+            ):
                 raise end
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = Peer(reader, writer)
         self.peers.append(peer)
+        self.accepted.set()
         play = asyncio.get_running_loop().create_task(self._play(peer))
         self._plays.append(play)
         await asyncio.wait([play])
         writer.transport.abort()
 
     async def _play(self, peer: Peer) -> None:
-        try:
-            await self._script(peer)
-        finally:
-            peer.close()
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            await self._script(peer)  # a script may be in the middle of something when the client leaves
+        peer.close()
         await peer.left()

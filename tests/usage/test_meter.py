@@ -152,6 +152,11 @@ def test_an_event_with_both_usage_and_an_error_is_not_hidden() -> None:
     assert meter.terminal
 
 
+def test_usage_inside_an_array_is_not_the_usage_event() -> None:
+    data = event([EXTRA])
+    assert replay(StreamMeter(AUTO, hide_usage=True), [data]) == data
+
+
 @pytest.mark.parametrize("usage", [None, 0, "x", [], False])
 def test_only_a_usage_object_is_hidden(usage: Any) -> None:
     data = event({**EXTRA, "usage": usage})

@@ -1,0 +1,44 @@
+"""Bodies of the admin API: strict JSON into the type that the handler declares.
+
+The framework's own conversion takes `"3"` for 3 and a missing body for an empty one; this one does neither, and
+names what is wrong by its path.
+"""
+
+import re
+from typing import Any, NoReturn
+
+import msgspec
+from litestar import Request
+
+from service.errors import InvalidInputError
+
+_PLACE = re.compile(r"(?s)(.*?)(?: - at `\$\.?(.*)`)?")
+_FIELD = re.compile(r"field `([^`]*)`")
+
+
+class StrictRequest(Request[Any, Any, Any]):
+    """A request whose JSON is decoded once, strictly."""
+
+    async def json(self) -> Any:
+        """The body as the type of the handler's `data`."""
+        body = await self.body()
+        field = self.route_handler.parsed_data_field
+        wanted = Any if field is None else field.annotation
+        if not body and field is not None and field.is_optional:
+            return None
+        try:
+            return msgspec.json.decode(body, type=wanted)
+        except msgspec.ValidationError as error:
+            _refuse(str(error), cause=error)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise InvalidInputError("the body is not a JSON object; send one in UTF-8") from error
+
+
+def _refuse(text: str, *, cause: Exception) -> NoReturn:
+    """`Expected int, got str - at $.limits.rpm` → `limits.rpm: Expected …`."""
+    found = _PLACE.fullmatch(text)
+    assert found is not None  # the pattern takes any text
+    reason, path = found[1], found[2] or ""
+    if named := _FIELD.search(reason):
+        raise InvalidInputError(reason, field=".".join(filter(None, (path, named[1])))) from cause
+    raise InvalidInputError(f"{path}: {reason}" if path else reason, field=path or None) from cause

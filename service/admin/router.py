@@ -1,0 +1,38 @@
+"""The admin API as one router: every route behind the guard, nothing cached, bodies bounded."""
+
+from litestar import Router
+
+from service.admin import keys, requests, usage
+from service.admin.bodies import StrictRequest
+from service.admin.context import AdminContext
+from service.admin.guard import admin_guard
+from service.admin.injection import provided
+
+PATH = "/admin/v1"
+MAX_BODY_BYTES = 1 << 20
+SECURITY_SCHEME = "adminKey"
+
+
+def create_admin_router(context: AdminContext) -> Router:
+    """The routes under `/admin/v1`. The application also takes `failures.exception_handlers`."""
+    return Router(
+        path=PATH,
+        route_handlers=[
+            keys.create_key,
+            keys.list_keys,
+            keys.get_key,
+            keys.update_key,
+            keys.revoke_key,
+            keys.rotate_key,
+            requests.list_all,
+            requests.get_one,
+            usage.usage,
+        ],
+        request_class=StrictRequest,
+        guards=[admin_guard(context)],
+        dependencies=provided(context),
+        request_max_body_size=MAX_BODY_BYTES,
+        response_headers={"cache-control": "no-store", "x-content-type-options": "nosniff"},
+        security=[{SECURITY_SCHEME: []}],
+        tags=["admin"],
+    )

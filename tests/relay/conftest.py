@@ -1,0 +1,91 @@
+"""A relay that the tests of one process share, its upstreams, and relays of one test's own."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from service.settings import UpstreamSettings
+from tests.support.relay import Client, Relay, priced_sqlite
+from tests.support.relay import upstream as configured
+from tests.support.upstream import Upstream
+
+MakeRelay = Callable[..., Relay]
+
+
+class World(NamedTuple):
+    """The shared relay and the upstreams it knows, by their names."""
+
+    relay: Relay
+    upstreams: dict[str, Upstream]
+
+
+@pytest.fixture(scope="session")
+def world(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The shared relay. Every upstream serves the models whose names begin with its own."""
+    folder = tmp_path_factory.mktemp("relay")
+    with ExitStack() as stack:
+        settings: list[UpstreamSettings] = []
+        upstreams: dict[str, Upstream] = {}
+        special: dict[str, dict[str, Any]] = {
+            "gpt": {"models": ("gpt-*", "o1")},
+            "cancel": {"on_disconnect": "cancel"},
+            "mistral": {"provider": "mistral"},
+            "azure": {"provider": "azure"},
+        }
+        for name, more in special.items():
+            upstreams[name] = stack.enter_context(Upstream())
+            settings.append(configured(name, upstreams[name].url, **{"models": (f"{name}-*",), **more}))
+        url = priced_sqlite(shared_folder, to=folder / "tollkeeper.db")
+        relay = stack.enter_context(Relay(folder, store_url=url, upstreams=settings))
+        yield World(relay, upstreams)
+
+
+@pytest.fixture
+def upstreams(world: World) -> Iterator[dict[str, Upstream]]:
+    """The upstreams of the shared relay."""
+    yield world.upstreams
+    for upstream in world.upstreams.values():
+        upstream.forget()
+
+
+@pytest.fixture
+def upstream(upstreams: dict[str, Upstream]) -> Upstream:
+    """The upstream that serves `gpt-…`."""
+    return upstreams["gpt"]
+
+
+@pytest.fixture
+def relay(world: World) -> Relay:
+    """The shared relay."""
+    return world.relay
+
+
+@pytest.fixture
+def client(relay: Relay) -> Iterator[Client]:
+    """A connection to the shared relay, with a valid key."""
+    with relay.client() as opened:
+        yield opened
+
+
+@pytest.fixture
+def make_upstream() -> Iterator[Callable[[], Upstream]]:
+    """Makes upstreams of the test's own."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(Upstream())
+
+
+@pytest.fixture
+def make_relay(shared_folder: Path, tmp_path: Path) -> Iterator[MakeRelay]:
+    """Makes relays of the test's own: `make_relay(configured("a", url), …, drain_timeout_s=1)`."""
+    with ExitStack() as stack:
+
+        def make(*upstreams: UpstreamSettings, **more: Any) -> Relay:
+            folder = tmp_path / f"relay-{len(list(tmp_path.iterdir()))}"
+            folder.mkdir()
+            url = more.pop("store_url", None) or priced_sqlite(shared_folder, to=folder / "tollkeeper.db")
+            return stack.enter_context(Relay(folder, store_url=url, upstreams=upstreams, **more))
+
+        yield make

@@ -1,0 +1,357 @@
+"""A relay on a real socket within the test's process, and a client that sees every byte it answers.
+
+The relay is what `tollkeeper serve` runs: `RelayProcess` under uvicorn with `StrictHttpProtocol`, on an event loop in
+a thread of its own. Its store is a copy of one that was migrated, priced and given its secret once.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple, Self, TypeVar
+
+import httptools
+import uvicorn
+import uvloop
+from sqlalchemy import select
+
+from service.app import RelayProcess, prepare_store
+from service.keys.registry import KeyRegistry
+from service.keys.values import NewKey
+from service.relay.context import Clock, RelayContext
+from service.relay.server_protocol import StrictHttpProtocol
+from service.server import DrainingServer
+from service.settings import AccountingSettings, RelaySettings, Secret, Settings, StoreSettings, UpstreamSettings
+from service.store.engine import Store
+from service.store.tables import request_record
+from tests.support.stores import _locked as locked
+from tests.support.stores import copied_sqlite, migrated_sqlite
+from tests.support.upstream import PATIENCE_S
+
+T = TypeVar("T")
+SECRET = "a root secret of tests, of more than thirty-two characters"
+CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}]}
+STREAM = {**CHAT, "stream": True}
+
+
+def priced_sqlite(shared: Path, *, to: Path) -> str:
+    """The URL of a copy of a store that is migrated and priced."""
+    template = shared / "priced.db"
+    with locked(shared / "priced.lock"):
+        if not template.exists():
+            url = copied_sqlite(migrated_sqlite(shared / "sqlite"), to=shared / "unfinished.db")
+            with closing(Store(url)) as store:
+                prepare_store(store)
+            (shared / "unfinished.db").rename(template)
+    return copied_sqlite(template, to=to)
+
+
+class Relay:
+    """One relay process, as a thread. Settings of `[relay]` are keyword arguments."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        store_url: str,
+        upstreams: Iterable[UpstreamSettings],
+        clock: Clock | None = None,
+        on_unpriced: Any = "allow",
+        **relay: Any,
+    ) -> None:
+        settings = Settings(
+            store=StoreSettings(url=store_url),
+            relay=RelaySettings(port=0, data_dir=folder / "data", **relay),
+            accounting=AccountingSettings(on_unpriced=on_unpriced),
+            upstreams=tuple(upstreams),
+            secret_key=Secret(SECRET),
+        )
+        self.process = RelayProcess(settings, clock=clock)
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.port: int = self._listener.getsockname()[1]
+        self._ready: Future[None] = Future()
+        self._thread = threading.Thread(target=self._serve, name="relay")
+        self.context: RelayContext
+        self.server: DrainingServer
+        self._loop: asyncio.AbstractEventLoop
+
+    def __enter__(self) -> Self:
+        self.process.start()
+        self._thread.start()
+        self._ready.result(PATIENCE_S)
+        self.key = self.new_key()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def base_url(self) -> str:
+        """Where the data plane is."""
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def new_key(self, **new: Any) -> str:
+        """A virtual key that this relay knows already."""
+        registry = KeyRegistry(self.process.peppers, now=_now, random_bytes=os.urandom)
+        with self.process.store.write() as tx:
+            issued = registry.create(tx, NewKey(**{"name": "test", **new}))
+        self.process.configuration.refresh_now()
+        return issued.token
+
+    def client(self, key: str | None = "", *, port: int | None = None) -> "Client":
+        """A new connection; *key* "" stands for a valid one, None for none."""
+        return Client(self.port if port is None else port, key=self.key if key == "" else key)
+
+    def on_loop(self, call: Callable[[], T]) -> T:
+        """What *call* returns on the relay's event loop."""
+        done: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                done.set_result(call())
+            except BaseException as error:  # noqa: BLE001  (raised in the test)
+                done.set_exception(error)
+
+        self._loop.call_soon_threadsafe(run)
+        return done.result(PATIENCE_S)
+
+    def records(self, agent: str | None = None, *, count: int = 1) -> list[dict[str, Any]]:
+        """The *count* stored records of the client that calls itself *agent*, in order; fails if there are others."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            self.process.recorder._wake.set()
+            found = self._stored(agent)
+            if len(found) >= count or time.monotonic() > deadline:
+                break
+            time.sleep(0.005)
+        assert len(found) == count, found
+        return found
+
+    def record(self, client: "Client") -> dict[str, Any]:
+        """The one record of what *client* asked."""
+        return self.records(client.agent)[0]
+
+    def is_idle(self) -> bool:
+        """Wait until no exchange is open."""
+        return until(lambda: self.on_loop(lambda: not self.context.exchanges))
+
+    def drain(self) -> None:
+        """What the first SIGTERM does."""
+        self.on_loop(lambda: self.server.handle_exit(15, None))
+
+    def stop(self) -> None:
+        """End, as a second signal would; what is open is interrupted and recorded."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(lambda: self.server.handle_exit(15, None))
+            self._loop.call_soon_threadsafe(lambda: self.server.handle_exit(15, None))
+        self._thread.join(PATIENCE_S)
+        assert not self._thread.is_alive()
+
+    def _serve(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(self._main())
+        except BaseException as error:
+            if self._ready.done():
+                raise
+            self._ready.set_exception(error)
+        finally:
+            self._listener.close()
+            self.process.close()
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        app, self.context = self.process.build()
+        config = uvicorn.Config(
+            app,
+            http=StrictHttpProtocol,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            ws="none",
+            timeout_graceful_shutdown=1,
+        )
+        self.server = DrainingServer(
+            config, context=self.context, on_ready=lambda: self._ready.set_result(None)
+        )
+        try:
+            await self.server.serve(sockets=[self._listener])
+        finally:
+            await self.context.client.aclose()
+
+    def _stored(self, agent: str | None) -> list[dict[str, Any]]:
+        query = select(request_record).order_by(request_record.c.started_at, request_record.c.attempt)
+        if agent is not None:
+            query = query.where(request_record.c.user_agent == agent)
+        with self.process.store.read() as tx:
+            return [dict(row) for row in tx.execute(query).mappings()]
+
+
+class Answer(NamedTuple):
+    """A whole answer of the relay."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+    def header(self, name: bytes) -> bytes | None:
+        """The value of a header that must not come twice."""
+        values = [value for each, value in self.headers if each.lower() == name]
+        assert len(values) <= 1, self.headers
+        return values[0] if values else None
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error object, which has exactly the contract's members."""
+        document = json.loads(self.body)
+        assert set(document) == {"error"}, document
+        error: dict[str, Any] = document["error"]
+        assert set(error) == {"message", "type", "param", "code"}, error
+        assert isinstance(error["message"], str)
+        assert error["message"]
+        return error
+
+
+class Client:
+    """One connection to the relay; its User-Agent names it in the records."""
+
+    def __init__(self, port: int, *, key: str | None) -> None:
+        self.agent = f"client-{uuid.uuid4()}"
+        self._key = key
+        self._socket = socket.create_connection(("127.0.0.1", port), PATIENCE_S)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._body = b""
+        self._reset()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
+
+    def send(self, *parts: bytes) -> None:
+        """Send bytes as they are."""
+        for part in parts:
+            self._socket.sendall(part)
+
+    def head(self, *headers: bytes, method: bytes = b"POST", path: bytes = b"/v1/chat/completions") -> bytes:
+        """The bytes of a request head."""
+        lines = [b"%b %b HTTP/1.1" % (method, path), b"host: relay", b"user-agent: " + self.agent.encode()]
+        if self._key is not None:
+            lines.append(b"authorization: Bearer " + self._key.encode())
+        return b"\r\n".join([*lines, *headers]) + b"\r\n\r\n"
+
+    def post(self, body: Any, *headers: bytes) -> Self:
+        """Ask for a completion, without waiting; *body* is bytes or a JSON value."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self._reset()
+        length = b"content-length: %d" % len(data)
+        self.send(self.head(b"content-type: application/json", length, *headers) + data)
+        return self
+
+    def get(self, path: bytes, *headers: bytes, method: bytes = b"GET") -> Answer:
+        """The answer to a request without a body."""
+        self._reset(no_body=method == b"HEAD")
+        self.send(self.head(*headers, method=method, path=path))
+        return self.answer()
+
+    def answer(self) -> Answer:
+        """The whole answer."""
+        status, headers = self.started()
+        return Answer(status, headers, self.rest())
+
+    def started(self) -> tuple[int, list[tuple[bytes, bytes]]]:
+        """Status and headers, as soon as they are there."""
+        while not self._status:
+            self._more()
+        return self._status, self._headers
+
+    def read(self, size: int) -> bytes:
+        """Exactly *size* bytes of the body, as soon as they are there."""
+        while len(self._body) < size:
+            assert not self.ended, f"the answer ended after {self._body!r}"
+            self._more()
+        data, self._body = self._body[:size], self._body[size:]
+        return data
+
+    def rest(self) -> bytes:
+        """The body to its end; raises CutError where the connection ended before it."""
+        parts = []
+        while not self.ended:
+            self._more()
+            parts.append(self._body)
+            self._body = b""
+        data, self._body = b"".join(parts) + self._body, b""
+        return data
+
+    def leave(self) -> None:
+        """Close the connection."""
+        self._socket.close()
+
+    # Called by the parser
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status < 200:
+            self._headers = []
+            return
+        self._status = status
+        self.ended = self._no_body
+
+    def on_body(self, body: bytes) -> None:
+        self._body += body
+
+    def on_message_complete(self) -> None:
+        self.ended = bool(self._status)
+
+    def _reset(self, *, no_body: bool = False) -> None:
+        assert not self._body
+        self._parser = httptools.HttpResponseParser(self)
+        self._status = 0
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._no_body = no_body
+        self.ended = False
+
+    def _more(self) -> None:
+        with contextlib.suppress(ConnectionResetError):
+            if data := self._socket.recv(65536):
+                self._parser.feed_data(data)
+                return
+        raise CutError(self._body)
+
+
+class CutError(Exception):
+    """The relay closed the connection before the answer had ended; the argument is what was not read yet."""
+
+
+def until(condition: Callable[[], bool]) -> bool:
+    """Wait for what must happen."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+def upstream(name: str, url: str, **more: Any) -> UpstreamSettings:
+    """A configured upstream with a key of its own."""
+    return UpstreamSettings(name=name, base_url=url, api_key=Secret(f"sk-of-{name}"), **more)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251  (keys of tests begin now)
