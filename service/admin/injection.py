@@ -1,13 +1,11 @@
 """How the handlers of the admin API receive their collaborators."""
 
-from typing import Annotated
-
-from litestar.di import Provide
-from litestar.params import Dependency
+from litestar.di import NamedDependency, Provide
+from litestar.params import SkipValidation
 
 from service.admin.context import AdminContext
 
-Admin = Annotated[AdminContext, Dependency(skip_validation=True)]
+Admin = NamedDependency[SkipValidation[AdminContext]]
 
 
 def provided(context: AdminContext) -> dict[str, Provide]:

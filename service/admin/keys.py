@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from litestar import delete, get, patch, post
-from litestar.params import Parameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from service.admin.context import AdminContext
 from service.admin.injection import Admin
@@ -14,11 +14,11 @@ from service.keys.values import KeyChanges, NewKey, parse_duration
 
 CREATED = 201
 OK = 200
-KeyId = Annotated[str, Parameter(description="The key's id, as `key_…`.")]
+KeyId = Annotated[str, PathParameter(description="The key's id, as `key_…`.")]
 
 
 @post("/keys", sync_to_thread=True, status_code=CREATED, summary="Create a virtual key")
-def create_key(admin: Admin, data: NewKey) -> IssuedKeyView:
+def create_key(admin: Admin, data: JSONBody[NewKey]) -> IssuedKeyView:
     """The answer holds `key`, the text that its holder sends. It cannot be shown again."""
     with admin.store.write() as tx:
         issued = admin.keys.create(tx, data)
@@ -28,8 +28,8 @@ def create_key(admin: Admin, data: NewKey) -> IssuedKeyView:
 @get("/keys", sync_to_thread=True, summary="List virtual keys, newest first")
 def list_keys(
     admin: Admin,
-    limit: Annotated[int, Parameter(description="Rows of a page, 1 to 1000.")] = DEFAULT_PAGE,
-    cursor: Annotated[str | None, Parameter(description="`next` of the page before.")] = None,
+    limit: Annotated[int, QueryParameter(description="Rows of a page, 1 to 1000.")] = DEFAULT_PAGE,
+    cursor: Annotated[str | None, QueryParameter(description="`next` of the page before.")] = None,
 ) -> Page[KeyView]:
     """Revoked and expired keys are among them."""
     after = read_cursor(cursor)
@@ -50,7 +50,7 @@ def get_key(admin: Admin, key_id: KeyId) -> KeyView:
 
 
 @patch("/keys/{key_id:str}", sync_to_thread=True, summary="Change a virtual key")
-def update_key(admin: Admin, key_id: KeyId, data: KeyChanges) -> KeyView:
+def update_key(admin: Admin, key_id: KeyId, data: JSONBody[KeyChanges]) -> KeyView:
     """Fields that are absent stay; null clears."""
     with admin.store.write() as tx:
         key = admin.keys.update(tx, key_id, changes=data)
@@ -68,7 +68,7 @@ def revoke_key(admin: Admin, key_id: KeyId) -> KeyView:
 
 
 @post("/keys/{key_id:str}/rotate", sync_to_thread=True, status_code=OK, summary="Give a key a new text")
-def rotate_key(admin: Admin, key_id: KeyId, data: RotateKey | None = None) -> IssuedKeyView:
+def rotate_key(admin: Admin, key_id: KeyId, data: JSONBody[RotateKey | None] = None) -> IssuedKeyView:
     """The answer holds the new `key`; the old text works for `overlap` more."""
     overlap = parse_duration((data or RotateKey()).overlap, field="overlap")
     with admin.store.write() as tx:

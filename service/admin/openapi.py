@@ -18,6 +18,7 @@ def openapi_config() -> OpenAPIConfig:
         title="Tollkeeper",
         version=version("tollkeeper"),
         path="/schema",
+        use_handler_docstrings=True,
         render_plugins=[JsonRenderPlugin(), YamlRenderPlugin()],
         components=Components(security_schemes={SECURITY_SCHEME: scheme}),
     )

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from litestar import Request, get
-from litestar.params import Parameter
+from litestar.params import PathParameter, QueryParameter
 
 from service.admin.injection import Admin
 from service.admin.paging import DEFAULT_PAGE, check_limit
@@ -29,19 +29,21 @@ def list_all(  # noqa: PLR0913  (one argument for each query parameter)
     admin: Admin,
     request: Request[Any, Any, Any],
     *,
-    since: Annotated[str | None, Parameter(query="from", description="Instant or day, inclusive.")] = None,
-    until: Annotated[str | None, Parameter(query="to", description="Instant or day, exclusive.")] = None,
-    timezone: Annotated[str | None, Parameter(description="IANA zone in which days begin.")] = None,
+    since: Annotated[
+        str | None, QueryParameter(name="from", description="Instant or day, inclusive.")
+    ] = None,
+    until: Annotated[str | None, QueryParameter(name="to", description="Instant or day, exclusive.")] = None,
+    timezone: Annotated[str | None, QueryParameter(description="IANA zone in which days begin.")] = None,
     request_id: Annotated[
-        str | None, Parameter(description="Id of the request, of an attempt, or of the upstream.")
+        str | None, QueryParameter(description="Id of the request, of an attempt, or of the upstream.")
     ] = None,
     final_only: Annotated[
-        bool, Parameter(description="Only the attempt whose answer the client got.")
+        bool, QueryParameter(description="Only the attempt whose answer the client got.")
     ] = False,
-    min_cost_usd: Annotated[str | None, Parameter(description="Decimal amount.")] = None,
-    max_cost_usd: Annotated[str | None, Parameter(description="Decimal amount.")] = None,
-    limit: Annotated[int, Parameter(description="Rows of a page, 1 to 1000.")] = DEFAULT_PAGE,
-    cursor: Annotated[str | None, Parameter(description="`next` of the page before.")] = None,
+    min_cost_usd: Annotated[str | None, QueryParameter(description="Decimal amount.")] = None,
+    max_cost_usd: Annotated[str | None, QueryParameter(description="Decimal amount.")] = None,
+    limit: Annotated[int, QueryParameter(description="Rows of a page, 1 to 1000.")] = DEFAULT_PAGE,
+    cursor: Annotated[str | None, QueryParameter(description="`next` of the page before.")] = None,
 ) -> Page:
     """Every dimension of a usage report is a filter too: `?key=…&model=gpt-4o*&outcome=ok&outcome=timeout`."""
     pairs = list(request.query_params.multi_items())
@@ -63,7 +65,7 @@ def list_all(  # noqa: PLR0913  (one argument for each query parameter)
 @get("/requests/{request_id:str}", sync_to_thread=True, summary="Show a request with all its attempts")
 def get_one(
     admin: Admin,
-    request_id: Annotated[str, Parameter(description="Id of the request or of one of its attempts.")],
+    request_id: Annotated[str, PathParameter(description="Id of the request or of one of its attempts.")],
 ) -> dict[str, Any]:
     """Cost lines, the usage as the upstream reported it, and ledger entries."""
     with admin.store.read() as tx:

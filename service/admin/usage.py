@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from litestar import Request, get
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from service.admin.injection import Admin
 from service.admin.parameters import filters_of, optional_instant, refuse_unknown
@@ -22,14 +22,16 @@ def usage(  # noqa: PLR0913  (one argument for each query parameter)
     request: Request[Any, Any, Any],
     *,
     since: Annotated[
-        str | None, Parameter(query="from", description="Instant or day; 30 days ago if absent.")
+        str | None, QueryParameter(name="from", description="Instant or day; 30 days ago if absent.")
     ] = None,
-    until: Annotated[str | None, Parameter(query="to", description="Instant or day; now if absent.")] = None,
+    until: Annotated[
+        str | None, QueryParameter(name="to", description="Instant or day; now if absent.")
+    ] = None,
     interval: Annotated[
-        Interval | None, Parameter(description="One row for each; absent: one in all.")
+        Interval | None, QueryParameter(description="One row for each; absent: one in all.")
     ] = None,
-    group_by: Annotated[str, Parameter(description="Dimensions, separated by commas.")] = "",
-    timezone: Annotated[str | None, Parameter(description="IANA zone in which intervals begin.")] = None,
+    group_by: Annotated[str, QueryParameter(description="Dimensions, separated by commas.")] = "",
+    timezone: Annotated[str | None, QueryParameter(description="IANA zone in which intervals begin.")] = None,
 ) -> UsageAnswer:
     """Every dimension is a filter too: `?project=search&model=gpt-4o*`. Several values mean any of them."""
     pairs = list(request.query_params.multi_items())

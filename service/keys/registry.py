@@ -7,7 +7,7 @@ transaction, so that every relay takes it over. A key's secret leaves this modul
 
 import re
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -54,7 +54,7 @@ class KeyRegistry:
             models=new.models,
             metadata=new.metadata,
             limits=limits_as_stored(new.limits),
-            expires_at=new.expires_at,
+            expires_at=None if new.expires_at is None else new.expires_at.astimezone(UTC),
             revoked_at=None,
             created_at=now,
             updated_at=now,
@@ -120,6 +120,7 @@ class KeyRegistry:
 
     def revoke(self, tx: Connection, key_id: str) -> VirtualKey:
         """End the key for good; doing so twice changes nothing."""
+        _get(tx, key_id)
         now = self._now()
         living = (_KEY_COLUMNS.id == key_id) & _KEY_COLUMNS.revoked_at.is_(None)
         changed = tx.execute(update(virtual_key).where(living).values(revoked_at=now, updated_at=now))

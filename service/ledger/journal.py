@@ -127,7 +127,9 @@ class Journal:
             try:
                 return self._append(frame, record.id)
             except OSError as error:
-                self._alarm(f"a record is in memory only: {self.directory} cannot be written: {error.strerror}")
+                self._alarm(
+                    f"a record is in memory only: {self.directory} cannot be written: {error.strerror}"
+                )
                 return self._sync.position
 
     def repeat(self, identifier: bytes, count: int) -> None:
@@ -197,18 +199,21 @@ class Journal:
         if self._current.free < len(frame):
             self._current = self._next()
         try:
-            self._current.write(frame)
+            self._write(self._current, frame)
         except OSError as error:
             self._alarm(f"{self._current.path} cannot be written: {error.strerror}; a new segment is begun")
             self._current = self._allocate(after=self._current)
-            self._current.write(frame)
+            self._write(self._current, frame)
         segment = self._current
-        self._used += len(frame)
         known = self._where.get(identifier, ())
         if not known or known[-1] is not segment:
             self._where[identifier] = (*known, segment)
             segment.outstanding += 1
         return self._sync.note(segment, frame)
+
+    def _write(self, segment: Segment, frame: bytes) -> None:
+        segment.write(frame)
+        self._used += len(frame)
 
     def _next(self) -> Segment:
         """The segment after the current one: reserved earlier, so that a completion never meets a full disk."""
@@ -269,9 +274,8 @@ class Journal:
         current = self._current
         if not current.outstanding and not current.spilled and current.free < current.size // 2:
             self._rotate()
-        for segment in self._segments[:]:
-            done = not segment.outstanding and not segment.spilled
-            if done and segment is not self._current and segment.used:
+        for segment in self._segments[: self._segments.index(self._current)]:
+            if not segment.outstanding and not segment.spilled:
                 self._segments.remove(segment)
                 self._used -= segment.used
                 self._sync.forget(segment)
@@ -294,17 +298,19 @@ class Journal:
             f"fdatasync of {failed.path} failed: {error.strerror}; its last {len(frames)} frames go to a new segment"
         )
         with self._lock:
+            if failed not in self._segments:  # deleted meanwhile: the store has its records
+                self._sync.again(self._current, [])
+                return
             try:
                 fresh = self._allocate(after=failed)
                 for frame in frames:
-                    fresh.write(frame)
+                    self._write(fresh, frame)
             except OSError as second:
                 self._alarm(
                     f"no new segment either: {second.strerror}; {len(frames)} frames are not on disk yet"
                 )
                 self._sync.again(failed, frames)
                 return
-            self._used += fresh.used
             for identifier, segments in self._where.items():
                 if failed in segments:
                     self._where[identifier] = (*segments, fresh)

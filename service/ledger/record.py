@@ -140,7 +140,9 @@ def begin_record(opening: Opening) -> RequestRecord:
 
 def may_repeat(record: RequestRecord) -> bool:
     """Whether the record counts refusals that are coalesced, so that its `repeat_count` may still grow."""
-    return record.outcome == "rejected_unavailable" or (record.outcome == "rejected_auth" and record.key_id is None)
+    return record.outcome == "rejected_unavailable" or (
+        record.outcome == "rejected_auth" and record.key_id is None
+    )
 
 
 def shorten(record: RequestRecord) -> None:

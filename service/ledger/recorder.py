@@ -115,14 +115,16 @@ class Recorder:
             batch = [self._queue[position] for position in range(min(BATCH, len(self._queue)))]
             self._batches.store(batch)
             self.written += len(batch)
-            if self._observe is not None:
-                self._observe(batch)
             for _ in batch:
                 self._queue.popleft()
             self._journal.stored([record.id for record in batch])
             self._wake_waiters(batch)
+            if self._observe is not None:
+                self._observe(batch)
         for segment, content in self._journal.take_spilled():
-            self._batches.store_all(completed(content))
+            self._batches.store_all(
+                record for record in completed(content) if not self._journal.in_memory(record.id)
+            )
             self._journal.respooled(segment)
 
     def _wake_waiters(self, batch: list[RequestRecord]) -> None:

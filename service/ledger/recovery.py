@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from service.ledger.frames import Kind, Scan, scan
+from service.ledger.frames import Frame, Kind, Scan, scan
 from service.ledger.record import Intent, Opening, Progress, Repeat, RequestRecord, begin_record, may_repeat
 from service.ledger.segments import Adopted, adopt_orphans
 from service.pricing.rating import Rating
@@ -35,9 +35,13 @@ class Recovered(msgspec.Struct, frozen=True):
 
 
 class Remains:
-    """The frames of a dead process, put together; holds what is open, not what is complete."""
+    """The frames of a dead process, put together; holds what is open, not what is complete.
+
+    A frame that is whole but cannot be read, as a newer version may have written it, is counted in `unreadable`.
+    """
 
     def __init__(self) -> None:
+        self.unreadable = 0
         self._open: dict[bytes, Intent] = {}
         self._progress: dict[bytes, Progress] = {}
         self._repeating: dict[bytes, RequestRecord] = {}
@@ -46,28 +50,37 @@ class Remains:
         """Take the frames of one segment, oldest first; returns the records that are complete now."""
         complete = []
         for frame in found.frames:
-            match frame.kind:
-                case Kind.INTENT:
-                    intent = _intent(frame.body)
-                    self._open[intent.opening.id] = intent
-                case Kind.PROGRESS:
-                    progress = _progress(frame.body)
-                    if progress.id in self._open:
-                        self._progress[progress.id] = progress
-                case Kind.COMPLETION:
-                    record = _record(frame.body)
-                    self._open.pop(record.id, None)
-                    self._progress.pop(record.id, None)
-                    if may_repeat(record):
-                        self._repeating[record.id] = record
-                    else:
-                        complete.append(record)
-                case Kind.REPEAT:
-                    repeat = _repeat(frame.body)
-                    known = self._repeating.get(repeat.id)
-                    if known is not None:
-                        known.repeat_count = max(known.repeat_count, repeat.count)
+            try:
+                ended = self._take(frame)
+            except msgspec.DecodeError:
+                self.unreadable += 1
+                continue
+            if ended is not None:
+                complete.append(ended)
         return complete
+
+    def _take(self, frame: Frame) -> RequestRecord | None:
+        match frame.kind:
+            case Kind.INTENT:
+                intent = _intent(frame.body)
+                self._open[intent.opening.id] = intent
+            case Kind.PROGRESS:
+                progress = _progress(frame.body)
+                if progress.id in self._open:
+                    self._progress[progress.id] = progress
+            case Kind.COMPLETION:
+                record = _record(frame.body)
+                self._open.pop(record.id, None)
+                self._progress.pop(record.id, None)
+                if not may_repeat(record):
+                    return record
+                self._repeating[record.id] = record
+            case Kind.REPEAT:
+                repeat = _repeat(frame.body)
+                known = self._repeating.get(repeat.id)
+                if known is not None:
+                    known.repeat_count = max(known.repeat_count, repeat.count)
+        return None
 
     def repeated(self) -> list[RequestRecord]:
         """The coalesced refusals, once every segment was added."""
@@ -128,10 +141,11 @@ def recover(
             scans = []
             for orphan in owned:
                 found = scan(orphan.read())
+                unreadable = remains.unreadable
                 complete = remains.add(found)
                 store_all(complete)
                 records += len(complete)
-                scans.append((orphan, bool(found.damaged)))
+                scans.append((orphan, bool(found.damaged) or remains.unreadable > unreadable))
             ends = remains.repeated() + remains.interrupted(rate)
             store_all(ends)
             records += len(remains.repeated())

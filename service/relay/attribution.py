@@ -5,7 +5,6 @@ Sources: OpenAI `user`, `safety_identifier`, `metadata`; LiteLLM `x-litellm-*`; 
 `x-portkey-metadata`; `x-session-id`; W3C `baggage` members `user.id`, `session.id` and `tag`.
 """
 
-from typing import Any
 from urllib.parse import unquote
 
 import msgspec
@@ -26,6 +25,10 @@ _INTERESTING = frozenset(
     }
 )
 TAG_LENGTH = 128
+METADATA_BYTES = 64 * 1024
+"""Longer metadata passes unread: OpenAI allows 16 members of at most 576 characters."""
+
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class Attribution(msgspec.Struct, frozen=True):
@@ -45,9 +48,9 @@ def attribute(headers: list[tuple[bytes, bytes]], request: ChatRequest | None) -
             found[name] = value.decode("utf-8", "replace")
         elif name.startswith(_PROPERTY):
             tags.append(f"{name[len(_PROPERTY) :].decode('latin-1')}:{value.decode('utf-8', 'replace')}")
-    portkey = _object(found.get(b"x-portkey-metadata"))
+    portkey = _object(found.get(b"x-portkey-metadata", "").encode())
     baggage = _baggage(found.get(b"baggage"))
-    metadata = (request.metadata if request is not None else None) or {}
+    metadata = _object(bytes(request.metadata)) if request is not None else {}
     end_user = (
         found.get(b"x-litellm-end-user-id")
         or found.get(b"helicone-user-id")
@@ -73,12 +76,13 @@ def _bounded(tags: list[str]) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(clipped))[:TAG_LIMIT] or None
 
 
-def _object(text: str | None) -> dict[str, Any]:
-    if text is None:
+def _object(text: bytes) -> dict[str, msgspec.Raw]:
+    """The members of a JSON object; none where it is absent, null, broken or too long to be read on the way."""
+    if not text.startswith(b"{") or len(text) > METADATA_BYTES:
         return {}
     try:
-        return msgspec.json.decode(text, type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError):
+        return _members(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
 
 
@@ -89,7 +93,11 @@ def _baggage(text: str | None) -> dict[str, str]:
     return {name.strip(): unquote(value.strip()) for name, _, value in pairs}
 
 
-def _text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    return msgspec.json.encode(value).decode()
+def _text(value: msgspec.Raw | None) -> str | None:
+    """A string as it is, any other value as its JSON text; None for null."""
+    if value is None:
+        return None
+    text = bytes(value)
+    if text.startswith(b'"'):
+        return msgspec.json.decode(text, type=str)
+    return None if text == b"null" else text.decode()

@@ -41,10 +41,12 @@ def to_upstream(headers: Headers, *, api_key: str | None, provider: str | None, 
 
 def to_client(headers: Headers) -> Headers:
     """The upstream's headers that a client sees; names are compared without case."""
+    named = connection_options(headers)
+    lowered = [(name.lower(), value) for name, value in headers]
     return [
-        (name.lower(), value)
-        for name, value in headers
-        if name.lower() in TO_CLIENT or name.lower().startswith(TO_CLIENT_PREFIX)
+        (name, value)
+        for name, value in lowered
+        if (name in TO_CLIENT or name.startswith(TO_CLIENT_PREFIX)) and name not in named
     ]
 
 
@@ -69,6 +71,6 @@ def connection_options(headers: Headers) -> frozenset[bytes]:
     """The header names that `Connection` declares to be for this hop only."""
     options: set[bytes] = set()
     for name, value in headers:
-        if name == b"connection":
+        if name.lower() == b"connection":
             options.update(option.strip().lower() for option in value.split(b","))
     return frozenset(options)

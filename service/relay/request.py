@@ -4,15 +4,16 @@ Only what accounting and routing need is read; values are the upstream's busines
 forwarded as it came, except for the injected usage option and a mapped model name.
 """
 
+import math
 import re
-from typing import Any
 
 import msgspec
 
 from service.errors import DuplicateKeyError, InvalidRequestError
-from service.relay.members import members, set_member
+from service.relay.members import STRING, members, set_member
 
 WHOLE_DECODE_BYTES = 1024 * 1024
+WHOLE_DECODE_VALUES = 100_000
 _USAGE_OPTION = '{"include_usage":true}'
 
 
@@ -36,7 +37,8 @@ class ChatRequest(msgspec.Struct):
     n: int | None = None
     user: str | None = None
     safety_identifier: str | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: msgspec.Raw = msgspec.Raw()
+    """An object, null or nothing; kept as it came, because what is in it could take many times its size."""
     service_tier: str | None = None
 
     @property
@@ -48,10 +50,11 @@ class ChatRequest(msgspec.Struct):
 _decode = msgspec.json.Decoder(ChatRequest).decode
 _decode_anything = msgspec.json.Decoder().decode
 _READ = "|".join(ChatRequest.__struct_fields__)
-_READ_MEMBER = re.compile(rf'"({_READ})"\s*:'.encode())
-_ESCAPED_LETTER = re.compile(rb"\\u00[4-7][0-9a-fA-F]")
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_HUGE_NUMBER = re.compile(rb"[eE]\+?\d{3,}|\d{300,}")
+_READ_MEMBER = re.compile(rf'"({_READ})"\s*+:'.encode())
+_ESCAPE = b"\\u00"
+_HUGE = r"-?(?:\d{200,}+(?:\.\d++)?(?:[eE][+-]?\d++)?|\d++(?:\.\d++)?[eE]\+?\d{3,}+)"
+_HUGE_SOMEWHERE = re.compile(rf"[:\[,]\s*+{_HUGE}".encode())
+_STRING_OR_HUGE = re.compile(rf"{STRING}|({_HUGE})".encode(), re.DOTALL)
 _PATH = re.compile(r" - at `\$\.?(.*)`$")
 _MISSING = re.compile(r"missing required field `(.+?)`")
 
@@ -66,7 +69,7 @@ def parse(body: bytes) -> ChatRequest:
     if not body:
         raise InvalidRequestError("The request has no body; send a JSON object.")
     try:
-        _check_json(body)
+        in_range = _decoded_whole(body)
         request = _decode(body)
     except msgspec.ValidationError as error:
         raise _explain(str(error)) from None
@@ -74,8 +77,12 @@ def parse(body: bytes) -> ChatRequest:
         raise InvalidRequestError(f"The request body is not valid JSON: {error}.") from None
     except RecursionError:
         raise InvalidRequestError("The request body is nested too deeply.") from None
+    if not in_range and _has_number_out_of_range(body):
+        raise InvalidRequestError("The request body contains a number that is out of range.")
     if not request.model:
         raise InvalidRequestError("`model` must be a non-empty string.", param="model")
+    if memoryview(request.metadata)[:1] not in (b"{", b"n", b""):
+        raise InvalidRequestError("`metadata`: expected `object | null`.", param="metadata")
     _refuse_duplicates(body)
     return request
 
@@ -83,7 +90,7 @@ def parse(body: bytes) -> ChatRequest:
 def with_usage_option(body: bytes) -> bytes:
     """The body of a stream request, asking the upstream for the usage event."""
     after_brace = body.index(b"{") + 1
-    if b"stream_options" not in body and b"\\u00" not in body:
+    if b"stream_options" not in body and _ESCAPE not in body:
         return body[:after_brace] + b'"stream_options":' + _USAGE_OPTION.encode() + b"," + body[after_brace:]
     text = body.decode()
     for member in members(text):
@@ -99,30 +106,38 @@ def with_model(body: bytes, model: str) -> bytes:
     return set_member(body.decode(), "model", msgspec.json.encode(model).decode()).encode()
 
 
-def _check_json(body: bytes) -> None:
-    """Refuse what the typed decoder would skip over: bad UTF-8 and numbers that no double holds.
+def _decoded_whole(body: bytes) -> bool:
+    """Let the decoder check what the typed one skips over: UTF-8 and the range of numbers.
 
-    A small body is decoded whole. A large one is not, because a list of empty lists takes twenty times its size.
+    Raises as the decoder does; False where *body* holds so many values that they would take many times its size.
     """
-    if len(body) <= WHOLE_DECODE_BYTES:
-        _decode_anything(body)
-        return
-    body.decode()
-    if _HUGE_NUMBER.search(_STRING.sub(b'""', body)):
-        raise InvalidRequestError("The request body contains a number that is out of range.")
+    if len(body) > WHOLE_DECODE_BYTES and sum(map(body.count, (b",", b"[", b"{"))) > WHOLE_DECODE_VALUES:
+        body.decode()
+        return False
+    _decode_anything(body)
+    return True
+
+
+def _has_number_out_of_range(body: bytes) -> bool:
+    """Whether a number stands in *body* that no double holds. What looks like one is rare; only then strings count."""
+    if _HUGE_SOMEWHERE.search(body) is None:
+        return False
+    numbers = (found[1] for found in _STRING_OR_HUGE.finditer(body))
+    return any(number is not None and math.isinf(float(number)) for number in numbers)
 
 
 def _refuse_duplicates(body: bytes) -> None:
-    names = _READ_MEMBER.findall(body)
-    if len(names) == len(set(names)) and not _ESCAPED_LETTER.search(body):
+    names = [found[1] for found in _READ_MEMBER.finditer(body)]
+    if len(names) == len(set(names)) and _ESCAPE not in body:
         return
     seen = set()
     for member in members(body.decode()):
-        if member.name in ChatRequest.__struct_fields__ and member.name in seen:
+        if member.name in seen:
             raise DuplicateKeyError(
                 f"The request body has two members named `{member.name}`; send one.", param=member.name
             )
-        seen.add(member.name)
+        if member.name in ChatRequest.__struct_fields__:
+            seen.add(member.name)
 
 
 def _explain(text: str) -> InvalidRequestError:

@@ -19,12 +19,10 @@ from sqlalchemy import (
     select,
     type_coerce,
 )
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import BigInteger
 
 from service.reporting.intervals import Span
+from service.reporting.lines import line_number, lines_of
 from service.reporting.queries import changes
 from service.store.engine import Store
 from service.store.spans import id_ceiling, id_floor, started_within
@@ -35,29 +33,6 @@ Finding = tuple[str, str, str, str]
 _FETCH_ROWS = 20_000
 _BITS_BELOW_TIME = 80
 _MICROS_PER_MS = 1_000
-
-
-class SumOfLines(GenericFunction[int]):
-    """The sum of cost_nanos over a record's cost_lines."""
-
-    name = "sum_of_lines"
-    type = BigInteger()
-    inherit_cache = True
-
-
-@compiles(SumOfLines)
-def _sum_on_sqlite(element: SumOfLines, compiler: SQLCompiler, **options: Any) -> str:
-    lines = compiler.process(element.clauses, **options)
-    return f"(SELECT SUM(json_extract(value, '$.cost_nanos')) FROM json_each({lines}))"  # noqa: S608  (compiled SQL)
-
-
-@compiles(SumOfLines, "postgresql")
-def _sum_on_postgresql(element: SumOfLines, compiler: SQLCompiler, **options: Any) -> str:
-    lines = compiler.process(element.clauses, **options)
-    return (
-        "(SELECT CAST(SUM(CAST(line ->> 'cost_nanos' AS BIGINT)) AS BIGINT) "  # noqa: S608  (compiled SQL)
-        f"FROM jsonb_array_elements(CAST({lines} AS JSONB)) AS line)"
-    )
 
 
 def findings(tx: Connection, day: Span, *, settled_before: datetime | None) -> Iterator[Finding]:
@@ -122,7 +97,8 @@ def _states(tx: Connection, day: Span) -> Iterator[Finding]:
 def _lines(tx: Connection, day: Span) -> Iterator[Finding]:
     """A cost is the sum of its lines, where it has any."""
     record = request_record.c
-    total = SumOfLines(record.cost_lines)
+    line = lines_of(record.cost_lines)
+    total = select(func.sum(line_number(line, "cost_nanos"))).select_from(line).scalar_subquery()
     statement = select(record.id, record.cost_nanos, total).where(
         started_within(day.since, day.until), record.cost_lines.is_not(None), record.cost_nanos != total
     )

@@ -7,7 +7,7 @@ a request's detail shows both apart.
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -60,7 +60,7 @@ def list_requests(
     if cursor is not None:
         statement = statement.where(request_record.c.id < parse_cursor(cursor))
     found = tx.execute(statement.limit(limit + 1)).mappings().all()
-    page = tuple(_shown(row) for row in found[:limit])
+    page = tuple(shown_row(row) for row in found[:limit])
     return Page(page, _cursor(found[limit - 1]["id"]) if len(found) > limit else None)
 
 
@@ -77,11 +77,11 @@ def get_request(tx: Connection, identifier: str) -> dict[str, Any]:
     if not found:
         raise NotFoundError(f"there is no request {identifier}")
     entries = _entries(tx, [row["id"] for row in found])
-    attempts = [{**_shown(row), "ledger": entries.get(row["id"], [])} for row in found]
+    attempts = [{**shown_row(row), "ledger": entries.get(row["id"], [])} for row in found]
     return {"request_id": str(found[0]["request_id"]), "attempts": attempts}
 
 
-def requests(wanted: RequestFilter) -> Select[Any]:
+def requests(wanted: RequestFilter, *, columns: Sequence[str] = LIST_COLUMNS) -> Select[Any]:
     """The records of *wanted*, newest first."""
     require_usable(wanted.filters)
     record = request_record.c
@@ -98,7 +98,7 @@ def requests(wanted: RequestFilter) -> Select[Any]:
         conditions.append(_cost() <= wanted.max_cost_nanos)
     if wanted.final_only:
         conditions.append(record.final)
-    return _select(record[name] for name in LIST_COLUMNS).where(*conditions).order_by(record.id.desc())
+    return _select(record[name] for name in columns).where(*conditions).order_by(record.id.desc())
 
 
 def parse_cursor(cursor: str) -> UUID:
@@ -168,7 +168,7 @@ def _entries(tx: Connection, ids: list[UUID]) -> dict[UUID, list[dict[str, Any]]
     return entries
 
 
-def _shown(row: RowMapping | Mapping[str, Any]) -> dict[str, Any]:
+def shown_row(row: RowMapping | Mapping[str, Any]) -> dict[str, Any]:
     """A row under its column names, with text ids, integer costs and the cost in USD."""
     shown = dict(row)
     shown["id"] = str(row["id"])

@@ -211,9 +211,9 @@ class Http1Connection(asyncio.Protocol):
             self._waiter.set_result(None)
 
     def _pause(self) -> None:
-        if self._transport is not None:
-            self.paused = True
-            self._transport.pause_reading()
+        assert self._transport is not None
+        self.paused = True
+        self._transport.pause_reading()
 
     def _count_barren(self, received: int) -> None:
         self._barren_bytes += received

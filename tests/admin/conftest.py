@@ -17,7 +17,7 @@ from service.admin.router import create_admin_router
 from service.keys.admin_registry import AdminKeyRegistry
 from service.keys.registry import KeyRegistry
 from service.keys.secrets import Peppers
-from service.keys.snapshot import load_keys
+from service.keys.snapshot import AdminGrant, load_keys
 from service.settings import Secret
 from service.store.engine import Store
 from service.store.revision import RevisionPoller
@@ -89,10 +89,14 @@ def _serve(store: Store) -> Iterator[Api]:
         lambda tx: load_keys(tx, peppers=peppers, configured_admin=Secret(ADMIN_KEY)),
         clock=clock.monotonic,
     )
+
+    def authenticate(bearer: str) -> AdminGrant | None:
+        return poller.value.authenticate_admin(bearer)
+
     context = AdminContext(
         store=store,
         keys=KeyRegistry(peppers, now=clock.now, random_bytes=source),
-        authenticate=lambda bearer: poller.value.authenticate_admin(bearer),
+        authenticate=authenticate,
         refresh=poller.refresh_now,
         now=clock.now,
     )

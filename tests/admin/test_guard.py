@@ -19,7 +19,7 @@ def routes(app: Litestar) -> list[tuple[str, str]]:
         path = route.path_format.removeprefix("/admin/v1")
         for handler in route.route_handlers:
             assert isinstance(handler, HTTPRouteHandler)
-            found += [(method, path.format(**PARAMETERS)) for method in handler.http_methods]
+            found += [(str(method), path.format(**PARAMETERS)) for method in handler.http_methods]
     return found
 
 

@@ -101,7 +101,7 @@ BAD_BODIES = [
     ({"name": "a", "key": "tk_mine"}, "key"),
     ({"name": "a", "created_at": "2020-01-01T00:00:00Z"}, "created_at"),
     ({"name": "a", "models": "gpt-4o"}, "models"),
-    ({"name": "a", "models": [1]}, "models[...]"),
+    ({"name": "a", "models": [1]}, "models[0]"),
     ({"name": "a", "limits": {"rpm": "60"}}, "limits.rpm"),
     ({"name": "a", "limits": {"rpm": -1}}, "limits.rpm"),
     ({"name": "a", "limits": {"rps": 1}}, "limits.rps"),
@@ -147,12 +147,13 @@ def test_read_only_fields_cannot_be_set(sqlite_api: Api, field: str) -> None:
     "key_id", ["key_absent", "%00", "key_%00", "..", "%E2%80%A8", "a" * 5000, "key_' OR 1=1 --"]
 )
 def test_a_key_that_is_not_there(api: Api, key_id: str) -> None:
-    for method, path in (("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/rotate")):
-        answer = api.call(
-            method, f"/keys/{key_id}{path}", **({"json": {"name": "x"}} if method == "PATCH" else {})
-        )
+    for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/rotate")):
+        answer = api.call(method, f"/keys/{key_id}{path}")
         assert answer.status_code in (404, 405)
         error_of(answer)
+    answer = api.call("PATCH", f"/keys/{key_id}", json={"name": "x"})
+    assert answer.status_code in (404, 405)
+    error_of(answer)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +163,7 @@ def test_a_key_that_is_not_there(api: Api, key_id: str) -> None:
         ({"limit": "1001"}, "limit"),
         ({"limit": "-1"}, "limit"),
         ({"limit": "many"}, "limit"),
-        ({"limit": "1e2"}, "limit"),
+        ({"limit": "1.5"}, "limit"),
         ({"cursor": ""}, "cursor"),
         ({"cursor": "zz"}, "cursor"),
         ({"cursor": "é"}, "cursor"),

@@ -54,6 +54,14 @@ def test_the_short_way_leads_where_the_long_one_does(usage: TokenUsage) -> None:
         assert short is None
 
 
+@pytest.mark.parametrize(
+    "field",
+    [field for field in TokenUsage.__struct_fields__ if field not in ("input_tokens", "output_tokens")],
+)
+def test_the_short_way_is_not_taken_for_a_negative_count(field: str) -> None:
+    assert split_text(used(10, 10, **{field: -1})) is None
+
+
 @given(USAGES)
 def test_the_short_way_is_not_taken_for_what_it_cannot_say(usage: TokenUsage) -> None:
     assert split_text(usage) in (None, split_any(usage))

@@ -80,6 +80,7 @@ def test_a_byte_order_mark_and_windows_line_ends_do_not_matter() -> None:
         ("200_001", '"200k"', 10, "tiers[0].from_input_tokens"),
         ('"4.50"', '"4.5x"', 11, "tiers[0].input_usd_per_mtok"),
         ('"1.125"', '"half"', 14, "variants.batch.input_usd_per_mtok"),
+        ('model = "gpt-4o"\n', "", 2, "model"),
         ('model = "llama-*"\n', "", 16, "model"),
         ('"upstream"', '"team"', 18, "scope"),
         ('scope_id = "gpu-box"\n', "", 16, "scope_id"),

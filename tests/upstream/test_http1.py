@@ -7,10 +7,13 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from service.errors import UpstreamBrokenError, UpstreamUnreachableError
+from service.errors import UpstreamAbortedError, UpstreamBrokenError, UpstreamUnreachableError
 from service.upstream import http1_connection
-from service.upstream.http1 import Http1Client
-from tests.upstream.calls import exchange, post, soon
+from service.upstream.client import UpstreamRequest
+from service.upstream.http1 import Http1Call, Http1Client
+from service.upstream.http1_connection import Http1Connection
+from service.upstream.target import Origin
+from tests.upstream.calls import PATIENT, exchange, post, soon
 from tests.upstream.wire_server import Peer, WireServer
 
 pytestmark = pytest.mark.anyio
@@ -174,6 +177,47 @@ async def test_the_status_of_an_unread_answer_does_not_reach_the_next_one(http1:
         await call.release()  # the body was not asked for
         head, body = await exchange(http1, server.url)
     assert (head.status, head.headers, body) == (200, [(b"content-length", b"6")], b"second")
+
+
+class AbortingClient(Http1Client):
+    """Aborts its call at the last moment: the connection is there, the request is not sent."""
+
+    aborting: Http1Call
+
+    async def connect(self, origin: Origin) -> Http1Connection:
+        connection = await super().connect(origin)
+        self.aborting.abort()
+        return connection
+
+
+@pytest.mark.usefixtures("anyio_backend")
+async def test_abort_between_connecting_and_sending_sends_nothing() -> None:
+    seen = bytearray()
+
+    async def script(peer: Peer) -> None:
+        seen.extend(await peer.request())
+
+    client = AbortingClient()
+    async with WireServer(script) as server:
+        client.aborting = client.call(UpstreamRequest("POST", server.url, [], b"{}"), timeouts=PATIENT)
+        with pytest.raises(UpstreamAbortedError):
+            await client.aborting.head()
+        await soon(server.peers[0].gone.wait())
+        await client.aborting.release()
+        await client.aclose()
+    assert seen == b""
+
+
+async def test_closing_the_client_while_it_connects_sends_nothing(http1: Http1Client) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.left()
+
+    async with WireServer(script) as server:
+        pending = asyncio.get_running_loop().create_task(post(http1, server.url).head())
+        await asyncio.sleep(0)  # it is connecting
+        await http1.aclose()
+        with pytest.raises(UpstreamUnreachableError, match="closed"):
+            await soon(pending)
 
 
 async def test_a_closed_client_sends_nothing(http1: Http1Client) -> None:

@@ -155,3 +155,10 @@ def test_a_null_error_beside_an_answer_is_none() -> None:
 def test_groqs_own_object_may_be_anything(x_groq: Any) -> None:
     facts = metered(json.dumps(answer(x_groq=x_groq)).encode())
     assert (facts.usage_source, facts.has_error) == ("provider", False)
+
+
+def test_an_empty_usage_object_gives_way_to_the_next_place() -> None:
+    facts = metered(json.dumps(answer(usage={}, x_groq={"usage": USAGE})).encode())
+    assert facts.usage is not None
+    assert facts.usage.output_tokens == 4
+    assert metered(json.dumps(answer(usage={})).encode()).usage_source == "none"

@@ -1,0 +1,136 @@
+"""Runs the dashboard in this process: Streamlit's ASGI application on a listener of our own.
+
+What cannot work is said before anything listens: `ConfigurationError` for an address that is taken or a SQLite file
+that does not exist, `StoreUnavailableError` and `StoreSchemaError` for a store that cannot be read. Later a store
+that goes away is the views' business. SIGTERM and SIGINT end the process with status 0 within a few seconds.
+"""
+
+import signal
+import socket
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import structlog
+import uvicorn
+from sqlalchemy.exc import DBAPIError
+from starlette.middleware import Middleware
+
+from dashboard.context import Context, install
+from dashboard.headers import SecurityHeaders
+from dashboard.options import LOOPBACK, streamlit_options
+from service.errors import ConfigurationError, StoreSchemaError
+from service.reporting.snapshots import extent
+from service.settings import Settings
+from service.store.engine import Store
+
+SCRIPT = Path(__file__).with_name("app.py")
+SHUTDOWN_S = 2
+PING_S = 20
+BACKLOG = 128
+_logger = structlog.get_logger("tollkeeper")
+
+
+def run(settings: Settings) -> None:
+    """Serve the dashboard until a signal."""
+    store = open_store(settings.store.url)
+    listener = _listen(settings.dashboard.host, settings.dashboard.port)
+    port = int(listener.getsockname()[1])
+    install(Context(store, settings, now=utc_now))
+    early: list[int] = []
+    _on_signals(lambda number, _frame: early.append(number))
+    try:
+        server = uvicorn.Server(_config(settings, port=port))
+        # uvicorn listens to signals while it serves, and raises them again afterwards
+        _on_signals(server.handle_exit)
+        server.should_exit = bool(early)
+        _announce(settings, port=port)
+        server.run(sockets=[listener])
+    finally:
+        listener.close()
+        store.close()
+
+
+def _on_signals(handler: Callable[[int, FrameType | None], object]) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)  # noqa: TID251  (composition root)
+
+
+def open_store(url: str) -> Store:
+    """The store, after one read of it."""
+    store = Store(url)
+    if store.is_sqlite and not Path(store.url.database or "").is_file():
+        raise ConfigurationError(
+            f"the store {store} does not exist; start Tollkeeper with `tollkeeper up`, or run: tollkeeper migrate"
+        )
+    try:
+        with store.read() as tx:
+            extent(tx)
+    except DBAPIError as error:
+        raise _unreadable(store, error.orig) from error
+    return store
+
+
+def _unreadable(store: Store, cause: BaseException | None) -> StoreSchemaError:
+    return StoreSchemaError(
+        f"the store {store} cannot be read by this version: {str(cause).splitlines()[0]}; run: tollkeeper migrate"
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A listening socket; ConfigurationError where the address cannot be had."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigurationError(
+            f"the dashboard cannot listen on {host}:{port}: {reason}; choose another port with --dashboard-port"
+        ) from error
+    return listener
+
+
+def _config(settings: Settings, *, port: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        application(settings, port=port),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="websockets-sansio",
+        ws_ping_interval=PING_S,
+        ws_ping_timeout=PING_S,
+        timeout_graceful_shutdown=SHUTDOWN_S,
+    )
+
+
+def application(settings: Settings, *, port: int) -> Any:
+    """Streamlit's ASGI application for the entry script, with its options set."""
+    from streamlit import App
+    from streamlit.web import bootstrap
+
+    bootstrap.load_config_options(streamlit_options(settings.dashboard, port=port))
+    return App(SCRIPT, middleware=[Middleware(SecurityHeaders)], on_script_error=_log_failure)
+
+
+def _log_failure(error: Exception) -> None:
+    """The page says only that something failed; the log says what."""
+    _logger.error("dashboard_view_failed", exc_info=error)
+
+
+def _announce(settings: Settings, *, port: int) -> None:
+    host = settings.dashboard.host
+    shown = f"[{host}]" if ":" in host else host
+    _logger.info("dashboard_ready", url=f"http://{shown}:{port}")
+    if host not in LOOPBACK:
+        _logger.warning("dashboard_open_to_network", host=host, note="it has no login; put one in front of it")
