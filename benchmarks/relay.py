@@ -80,7 +80,8 @@ async def all_rounds(everyone: list[Target], *, rounds: int, seconds: float) -> 
             order = everyone if number % 2 == 0 else everyone[::-1]
             for target in order:
                 runs.append(await measure(target, name, kind=kind, connections=connections, seconds=seconds))
-                print(f"round {number + 1}: {name}: {target.name}: {runs[-1].cpu_us:.0f} us", file=sys.stderr)
+                done = f"{runs[-1].requests} requests, {runs[-1].errors} failed, {runs[-1].cpu_us:.0f} us"
+                print(f"round {number + 1}: {name}: {target.name}: {done}", file=sys.stderr)
     return runs
 
 

@@ -18,7 +18,7 @@ from service.reporting.rows import Page, RequestFilter, get_request, list_reques
 from service.reporting.snapshots import extent, snapshot
 from service.reporting.usage import UsageQuery, UsageReport, usage_report
 
-LIVE_TTL_S = 2
+LIVE_TTL_S = 1
 CHART_TTL_S = 15
 _ENTRIES = 256
 _BY_VALUE = {UsageQuery: msgspec.json.encode, RequestFilter: msgspec.json.encode}

@@ -104,5 +104,3 @@ def bucket_label(start: datetime, *, interval: Interval, timezone: str) -> str:
     if interval == "day" or (here.hour, here.minute) == (0, 0):
         return f"{here:%a} {here.day} {here:%b}"
     return f"{here:%a} {here:%H:%M}"
-
-

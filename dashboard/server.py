@@ -133,4 +133,6 @@ def _announce(settings: Settings, *, port: int) -> None:
     shown = f"[{host}]" if ":" in host else host
     _logger.info("dashboard_ready", url=f"http://{shown}:{port}")
     if host not in LOOPBACK:
-        _logger.warning("dashboard_open_to_network", host=host, note="it has no login; put one in front of it")
+        _logger.warning(
+            "dashboard_open_to_network", host=host, note="it has no login; put one in front of it"
+        )

@@ -4,16 +4,14 @@ Bodies forbid unknown fields, so what is read-only cannot be set.
 """
 
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import msgspec
 
-from service.keys.values import VirtualKey
+from service.keys.values import KeyStatus, VirtualKey, status_of
 from service.reporting.figures import Measures
 from service.reporting.intervals import Interval
 from service.reporting.usage import UsageReport
-
-KeyStatus = Literal["active", "expired", "revoked"]
 
 
 class KeyView(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,12 +83,3 @@ class RotateKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """How long the secrets before stay valid, as `0s`, `12h` or `7d`."""
 
     overlap: str = "0s"
-
-
-def status_of(key: VirtualKey, *, now: datetime) -> KeyStatus:
-    """Whether the key works at *now*."""
-    if key.revoked_at is not None:
-        return "revoked"
-    if key.expires_at is not None and key.expires_at <= now:
-        return "expired"
-    return "active"

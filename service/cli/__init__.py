@@ -3,25 +3,47 @@
 Whatever goes wrong on purpose is one line on standard error: exit 2 for what the user can change.
 """
 
+import os
 import sys
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from service.errors import TollkeeperError
 
 USAGE_ERROR = 2
+INTERRUPTED = 130
 
-COMMANDS: Mapping[str, str] = {
-    "up": "service.cli.run:up",
-    "serve": "service.cli.run:serve",
-    "keeper": "service.cli.run:keeper",
-    "dashboard": "service.cli.run:dashboard",
-    "demo": "service.cli.run:demo",
-    "demo-traffic": "service.cli.run:demo_traffic",
-    "simulator": "service.cli.run:simulator",
+
+class Place(NamedTuple):
+    """Where a command is defined, and its line in `--help`, which imports none of them; no line hides it."""
+
+    name: str
+    help: str | None
+
+
+COMMANDS: Mapping[str, Place] = {
+    "up": Place(
+        "service.cli.run:up", "Start relay, keeper and dashboard; the first start prints the first keys."
+    ),
+    "demo": Place(
+        "service.cli.run:demo", "As `up`, on a throw-away store with history and a simulated upstream."
+    ),
+    "serve": Place("service.cli.run:serve", "Start the relay alone."),
+    "keeper": Place("service.cli.run:keeper", "Start the keeper alone."),
+    "dashboard": Place("service.cli.run:dashboard", "Start the dashboard alone."),
+    "migrate": Place("service.cli.migrate:migrate", "Bring the store to the schema of this version."),
+    "keys": Place("service.cli.keys:keys", "Create, list, show, update, rotate and revoke virtual keys."),
+    "usage": Place("service.cli.usage:usage", "Usage and cost, by any dimension."),
+    "requests": Place("service.cli.requests:requests", "The log of requests; one whole request by its id."),
+    "config": Place("service.cli.config:config", "Show the effective settings and where each comes from."),
+    "doctor": Place(
+        "service.cli.doctor:doctor", "Check configuration, store, journal, upstreams, prices, clock."
+    ),
+    "demo-traffic": Place("service.cli.run:demo_traffic", None),
+    "simulator": Place("service.cli.run:simulator", None),
 }
 
 
@@ -37,10 +59,15 @@ class LazyGroup(click.Group):
         place = COMMANDS.get(cmd_name)
         if place is None:
             return None
-        module, _, attribute = place.partition(":")
+        module, _, attribute = place.name.partition(":")
         command: Any = getattr(import_module(module), attribute)
         assert isinstance(command, click.Command)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  (click's signature)
+        """The list in `--help`."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, place.help) for name, place in COMMANDS.items() if place.help])
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -52,10 +79,21 @@ def cli() -> None:
 def main() -> None:
     """Run the command line."""
     try:
-        cli(prog_name="tollkeeper")
-    except TollkeeperError as error:
-        click.echo(f"tollkeeper: {error}", err=True)
+        code = cli(prog_name="tollkeeper", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
         sys.exit(USAGE_ERROR)
+    except TollkeeperError as error:
+        click.echo(f"tollkeeper: {_on_one_line(error)}", err=True)
+        sys.exit(USAGE_ERROR)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is buffered has no reader
         sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _on_one_line(error: TollkeeperError) -> str:
+    return " ".join(str(error).split())

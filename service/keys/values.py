@@ -15,6 +15,7 @@ from service.errors import InvalidInputError
 from service.settings.checks import model_pattern_problem
 
 Role = Literal["admin", "viewer"]
+KeyStatus = Literal["active", "expired", "revoked"]
 DEFAULT_PROJECT = "default"
 _NAME_LENGTH = 200
 _MODELS = 500
@@ -94,6 +95,15 @@ class KeyChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         given = {name: value for name, value in msgspec.structs.asdict(self).items() if value is not UNSET}
         _check(given, now=now)
         return given
+
+
+def status_of(key: VirtualKey, *, now: datetime) -> KeyStatus:
+    """Whether the key works at *now*."""
+    if key.revoked_at is not None:
+        return "revoked"
+    if key.expires_at is not None and key.expires_at <= now:
+        return "expired"
+    return "active"
 
 
 def parse_expiry(text: str, *, now: datetime) -> datetime:

@@ -20,13 +20,13 @@ from pathlib import Path
 import msgspec
 
 from service.errors import JournalError, JournalFullError
+from service.ledger.chain import RESERVE, Chain
 from service.ledger.frames import HEADER, Kind, encode_frame
 from service.ledger.group_sync import GroupSync
 from service.ledger.record import Intent, Progress, Repeat, RequestRecord, shorten
 from service.ledger.segments import Segment, segment_name
 
 SEGMENT_BYTES = 16 * 1024 * 1024
-RESERVE = 24 * 1024
 SMALLEST_SEGMENT = 8 * RESERVE
 SEGMENTS_OF_A_SMALL_CAP = 8
 WARN_SHARE = 0.8
@@ -55,14 +55,13 @@ class Journal:
         self._encode = msgspec.msgpack.Encoder().encode
         self._lock = threading.RLock()
         self._sequence = 0
-        self._segments: list[Segment] = []
         self._where: dict[bytes, tuple[Segment, ...]] = {}
         self._open: set[bytes] = set()
         self._used = 0
         self._warned = False
         directory.mkdir(parents=True, exist_ok=True)
         try:
-            self._current = self._allocate()
+            self._chain = Chain(self._create)
         except OSError as error:
             raise JournalError(f"the journal {directory} cannot be written: {error.strerror}") from error
         self._sync = GroupSync(self._sync_failed)
@@ -75,7 +74,7 @@ class Journal:
     @property
     def bytes_on_disk(self) -> int:
         """What the segments of this process occupy."""
-        return sum(segment.size for segment in self._segments)
+        return self._chain.size
 
     @property
     def nearly_full(self) -> bool:
@@ -104,7 +103,7 @@ class Journal:
         """Append a PROGRESS where room allows; it is an aid, never a duty."""
         frame = encode_frame(Kind.PROGRESS, self._encode(progress))
         with self._lock:
-            if self._free() - len(frame) >= self._reserved():
+            if self._chain.free - len(frame) >= self._reserved():
                 self._append(frame, progress.id)
 
     def complete(self, record: RequestRecord) -> int:
@@ -136,7 +135,7 @@ class Journal:
         """Append a REPEAT of a coalesced refusal, where room allows."""
         frame = encode_frame(Kind.REPEAT, self._encode(Repeat(identifier, count)))
         with self._lock:
-            if self._free() - len(frame) >= self._reserved():
+            if self._chain.free - len(frame) >= self._reserved():
                 self._append(frame, identifier)
 
     async def synced(self, position: int) -> None:
@@ -164,9 +163,9 @@ class Journal:
         They hold others too: what is still open or in memory here is for the caller to leave out, by `in_memory`.
         """
         with self._lock:
-            if self._current.spilled:
-                self._rotate()
-            spilled = [segment for segment in self._segments if segment.spilled]
+            if self._chain.current.spilled:
+                self._chain.rotate(reserved=self._reserved())
+            spilled = [segment for segment in self._chain.segments if segment.spilled]
         for segment in spilled:
             with self._lock:
                 segment.taken = segment.spilled
@@ -188,23 +187,24 @@ class Journal:
         """Sync, then delete what the store has and leave the rest to be adopted."""
         self._sync.stop()
         with self._lock:
-            for segment in self._segments:
+            for segment in self._chain.segments:
                 if segment.outstanding or segment.spilled:
                     segment.leave()
                 else:
                     segment.delete()
-            self._segments.clear()
+            self._chain.segments.clear()
 
     def _append(self, frame: bytes, identifier: bytes) -> int:
-        if self._current.free < len(frame):
-            self._current = self._next()
+        chain = self._chain
+        if chain.current.free < len(frame):
+            chain.current = chain.following()
         try:
-            self._write(self._current, frame)
+            self._write(chain.current, frame)
         except OSError as error:
-            self._alarm(f"{self._current.path} cannot be written: {error.strerror}; a new segment is begun")
-            self._current = self._allocate(after=self._current)
-            self._write(self._current, frame)
-        segment = self._current
+            self._alarm(f"{chain.current.path} cannot be written: {error.strerror}; a new segment is begun")
+            chain.current = chain.allocate(after=chain.current)
+            self._write(chain.current, frame)
+        segment = chain.current
         known = self._where.get(identifier, ())
         if not known or known[-1] is not segment:
             self._where[identifier] = (*known, segment)
@@ -215,26 +215,13 @@ class Journal:
         segment.write(frame)
         self._used += len(frame)
 
-    def _next(self) -> Segment:
-        """The segment after the current one: reserved earlier, so that a completion never meets a full disk."""
-        position = self._segments.index(self._current) + 1
-        return self._segments[position] if position < len(self._segments) else self._allocate()
-
-    def _spare(self) -> int:
-        """Room in the segments reserved after the current one; the end of a segment may stay unused."""
-        position = self._segments.index(self._current)
-        return sum(segment.free - RESERVE for segment in self._segments[position + 1 :])
-
-    def _free(self) -> int:
-        return self._current.free + self._spare()
-
     def _reserved(self) -> int:
         return RESERVE * (len(self._open) + 1)
 
     def _ensure(self, size: int) -> None:
         """Room for *size* bytes beside everything reserved, or JournalFullError."""
         need = self._reserved() + size
-        while self._current.free < need and self._free() < need:
+        while self._chain.current.free < need and self._chain.free < need:
             if self.bytes_on_disk + self._segment_bytes > self._max_bytes:
                 self._warn_once()
                 raise JournalFullError(
@@ -242,7 +229,7 @@ class Journal:
                     f"taken yet (limit {self._max_bytes}); bring the store back or raise relay.journal_max_bytes"
                 )
             try:
-                self._allocate()
+                self._chain.allocate()
             except OSError as error:
                 raise JournalFullError(
                     f"the disk under {self.directory} has no room for the journal: {error.strerror}"
@@ -255,42 +242,20 @@ class Journal:
             self._warned = True
             self._alarm(f"the journal {self.directory} is 80 % full; the store is not taking records")
 
-    def _allocate(self, *, after: Segment | None = None) -> Segment:
-        """A fresh segment. An adopter may sweep its file away before it is locked: then once more."""
-        try:
-            segment = self._create()
-        except (BlockingIOError, FileNotFoundError):
-            segment = self._create()
-        position = len(self._segments) if after is None else self._segments.index(after) + 1
-        self._segments.insert(position, segment)
-        return segment
-
     def _create(self) -> Segment:
         self._sequence += 1
         path = self.directory / segment_name(self._owner, self._sequence)
         return Segment(path, size=self._segment_bytes)
 
     def _sweep(self) -> None:
-        current = self._current
+        current = self._chain.current
         if not current.outstanding and not current.spilled and current.free < current.size // 2:
-            self._rotate()
-        for segment in self._segments[: self._segments.index(self._current)]:
-            if not segment.outstanding and not segment.spilled:
-                self._segments.remove(segment)
-                self._used -= segment.used
-                self._sync.forget(segment)
-                segment.delete()
+            self._chain.rotate(reserved=self._reserved())
+        for segment in self._chain.take_done():
+            self._used -= segment.used
+            self._sync.forget(segment)
+            segment.delete()
         self._warned = self._warned and self.nearly_full
-
-    def _rotate(self) -> None:
-        """Go on in the next segment, if everything that is reserved finds room from there on."""
-        if self._spare() < self._reserved():
-            try:
-                self._allocate()
-            except OSError:
-                return  # the disk is full: the current segment serves until there is room
-        if self._spare() >= self._reserved():
-            self._current = self._next()
 
     def _sync_failed(self, failed: Segment, frames: list[bytes], error: OSError) -> None:
         """Put the unsynced *frames* of *failed* into a fresh segment; *failed* is never synced again."""
@@ -298,11 +263,12 @@ class Journal:
             f"fdatasync of {failed.path} failed: {error.strerror}; its last {len(frames)} frames go to a new segment"
         )
         with self._lock:
-            if failed not in self._segments:  # deleted meanwhile: the store has its records
-                self._sync.again(self._current, [])
+            chain = self._chain
+            if failed not in chain.segments:  # deleted meanwhile: the store has its records
+                self._sync.again(chain.current, [])
                 return
             try:
-                fresh = self._allocate(after=failed)
+                fresh = chain.allocate(after=failed)
                 for frame in frames:
                     self._write(fresh, frame)
             except OSError as second:
@@ -316,6 +282,6 @@ class Journal:
                     self._where[identifier] = (*segments, fresh)
                     fresh.outstanding += 1
             fresh.spilled += failed.spilled
-            if failed is self._current:
-                self._current = fresh
+            if failed is chain.current:
+                chain.current = fresh
             self._sync.again(fresh, frames)

@@ -8,7 +8,6 @@ completion can be stored even where its intent is gone.
 """
 
 from typing import Any, Literal
-from uuid import UUID
 
 import msgspec
 
@@ -177,7 +176,8 @@ def uuid7(micros: int, random: bytes) -> bytes:
 
 def uuid_text(identifier: bytes) -> str:
     """The canonical text of a 16-byte identifier."""
-    return str(UUID(bytes=identifier))
+    digits = identifier.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def clip(text: str | None, limit: int = TEXT_LIMIT) -> str | None:

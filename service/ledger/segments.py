@@ -110,7 +110,7 @@ class Adopted:
 
 def segment_name(owner: str, sequence: int) -> str:
     """The file name of an owner's segment; names sort as the segments were begun."""
-    return f"{owner}-{sequence:06d}{SUFFIX}"
+    return f"{owner}-{sequence:08d}{SUFFIX}"
 
 
 def owner_of(path: Path) -> str:

@@ -11,7 +11,7 @@ from service.relay.request import ChatRequest
 from service.upstream.call import Head
 from service.upstream.provider import Provider
 from service.usage.estimate import estimate_output
-from service.usage.meter import BodyMeter, StreamMeter
+from service.usage.meter import BodyMeter, Metered, StreamMeter
 
 MS = 1_000.0
 OK_STATUSES = range(200, 300)
@@ -59,6 +59,7 @@ class Attempt:
         self.record: RequestRecord | None = None
         self._progress_at = times.started
         self._progress_events = 0
+        self._facts: Metered | None = None
         self._position = context.journal.open(Intent(opening, *rough_prompt(len(body))))
 
     def now(self) -> float:
@@ -146,7 +147,7 @@ class Attempt:
         self._progress_at = now
         self._progress_events = meter.events
         facts = meter.result()
-        output = estimate_output(facts.output)
+        output = estimate_output(meter.generated())
         self._context.journal.progress(
             Progress(
                 id=self.opening.id,
@@ -175,17 +176,22 @@ class Attempt:
             (times.called - times.started) * MS if streaming else self.overhead_ms(), 3
         )
 
+    def facts(self) -> Metered | None:
+        """What the answer said about itself; asked for once it has ended, None without an answer."""
+        if self._facts is None and self.meter is not None:
+            self._facts = self.meter.result()
+        return self._facts
+
     def _add_usage(self, record: RequestRecord) -> None:
-        facts = self.meter.result() if self.meter is not None else None
+        facts = self.facts()
         if isinstance(self.meter, StreamMeter):
             record.chunks = self.meter.events
-        if facts is None or self.status not in OK_STATUSES:
+        if facts is None or self.meter is None or self.status not in OK_STATUSES:
             charge_nothing(record, facts)
             return
-        book = self._context.configuration.value.prices
-        charge(
-            record, facts, book=book, question=Question(self._request, self._body, self._context.calibrations)
-        )
+        context = self._context
+        question = Question(self._request, self._body, context.calibrations, self.meter.generated)
+        charge(record, facts, book=context.configuration.value.prices, question=question)
 
 
 def rough_prompt(body_bytes: int) -> tuple[int | None, int | None, int | None]:

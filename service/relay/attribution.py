@@ -65,7 +65,8 @@ def attribute(headers: list[tuple[bytes, bytes]], request: ChatRequest | None) -
         or _text(metadata.get("session_id"))
     )
     tags += [tag.strip() for tag in found.get(b"x-litellm-tags", "").split(",") if tag.strip()]
-    tags += [f"{name}:{_text(value)}" for name, value in (*portkey.items(), *metadata.items())]
+    described = ((name, _text(value)) for name, value in (*portkey.items(), *metadata.items()))
+    tags += [f"{name}:{text}" for name, text in described if text is not None]
     if "tag" in baggage:
         tags.append(baggage["tag"])
     return Attribution(clip(end_user), clip(session), _bounded(tags))

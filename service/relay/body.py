@@ -32,11 +32,9 @@ async def read_body(receive: Receive, *, declared: int | None, max_bytes: int, t
         raise _too_large(max_bytes)
     try:
         async with asyncio.timeout(timeout_s):
-            body, more = _take(await receive())
-            if not more:
-                return _checked(body, max_bytes)
-            parts = [body]
-            size = len(body)
+            parts: list[bytes] = []
+            size = 0
+            more = True
             while more:
                 body, more = _take(await receive())
                 size += len(body)
@@ -52,12 +50,6 @@ def _take(message: Message) -> tuple[bytes, bool]:
     if message["type"] == "http.disconnect":
         raise ClientGoneError
     return message.get("body", b""), message.get("more_body", False)
-
-
-def _checked(body: bytes, max_bytes: int) -> bytes:
-    if len(body) > max_bytes:
-        raise _too_large(max_bytes)
-    return body
 
 
 def _too_large(max_bytes: int) -> BodyTooLargeError:

@@ -4,6 +4,8 @@ Measuring a prompt costs more than the rest of the books, so only every sixteent
 the first few.
 """
 
+from collections.abc import Callable
+
 import msgspec
 
 from service.usage.estimate import UNCALIBRATED, Calibration, estimate_output, estimate_prompt, learn
@@ -37,7 +39,9 @@ class Calibrations:
         learnt = self._models.get(model or "")
         return UNCALIBRATED if learnt is None else learnt.output
 
-    def teach(self, model: str | None, *, body: bytes, output: TextMeasure, usage: TokenUsage) -> None:
+    def teach(
+        self, model: str | None, *, body: bytes, generated: Callable[[], TextMeasure], usage: TokenUsage
+    ) -> None:
         """Take in an answer whose usage was reported. Reasoning and media are in no text, so they teach nothing."""
         learnt = self._models.get(model or "")
         if learnt is None:
@@ -51,5 +55,5 @@ class Calibrations:
         if not prompt.partial:
             learnt.prompt = learn(learnt.prompt, estimated=prompt.tokens, actual=usage.input_tokens)
         if not usage.reasoning_output_tokens and not usage.audio_output_tokens:
-            text = estimate_output(output)
+            text = estimate_output(generated())
             learnt.output = learn(learnt.output, estimated=text.tokens, actual=usage.output_tokens)

@@ -4,6 +4,8 @@ Without usage from the upstream the tokens are estimated from the request and fr
 `estimated`, with bounds. The price is that of the model which answered; where none is known, of the one asked for.
 """
 
+from collections.abc import Callable
+
 import msgspec
 
 from service.ledger.record import Opening, RequestRecord, clip
@@ -14,6 +16,7 @@ from service.relay.request import ChatRequest
 from service.store.types import from_micros
 from service.usage.estimate import Estimate, estimate_output, estimate_prompt
 from service.usage.metered import Metered
+from service.usage.text import TextMeasure
 from service.usage.tokens import TokenUsage
 
 MOST_CHOICES = 128
@@ -36,6 +39,8 @@ class Question(msgspec.Struct, frozen=True):
     request: ChatRequest
     body: bytes
     calibrations: Calibrations
+    generated: Callable[[], TextMeasure]
+    """The generated text seen; measured only where it is needed."""
 
 
 def charge(record: RequestRecord, facts: Metered, *, book: PriceBook, question: Question) -> None:
@@ -51,10 +56,10 @@ def charge(record: RequestRecord, facts: Metered, *, book: PriceBook, question: 
     usage = facts.usage
     left_out = False
     if usage is None:
-        usage, left_out = _estimate(record, facts, question)
+        usage, left_out = _estimate(record, question)
     elif facts.usage_source == "provider" and not facts.usage_flags:
         question.calibrations.teach(
-            record.upstream_model, body=question.body, output=facts.output, usage=usage
+            record.upstream_model, body=question.body, generated=question.generated, usage=usage
         )
     put_usage(record, usage)
     models = (record.response_model, record.upstream_model)
@@ -104,11 +109,11 @@ def put_rating(record: RequestRecord, rating: Rating) -> None:
     record.cost_lines = tuple(msgspec.to_builtins(line) for line in rating.lines) or None
 
 
-def _estimate(record: RequestRecord, facts: Metered, question: Question) -> tuple[TokenUsage, bool]:
+def _estimate(record: RequestRecord, question: Question) -> tuple[TokenUsage, bool]:
     """Estimated usage, and whether media in the request had to be left out of it."""
     model = record.upstream_model
     prompt = estimate_prompt(question.body, question.calibrations.prompt(model))
-    output = estimate_output(facts.output, question.calibrations.output(model))
+    output = estimate_output(question.generated(), question.calibrations.output(model))
     record.usage_source = "estimated"
     record.usage_low = prompt.low + output.low
     record.usage_high = prompt.high + _most_output(output, question.request)

@@ -182,8 +182,11 @@ class Door:
         self._require_open()
         body = await self._read(headers, receive)
         opening.bytes_in = len(body)
-        _attribute(opening, headers, None)
-        request = parse(body)
+        try:
+            request = parse(body)
+        except InvalidRequestError:
+            _attribute(opening, headers, None)
+            raise
         opening.requested_model = clip(request.model)
         opening.stream = bool(request.stream)
         _attribute(opening, headers, request)

@@ -26,7 +26,6 @@ from service.upstream.client import UpstreamCall, UpstreamRequest
 from service.upstream.provider import Provider
 from service.usage.meter import BodyMeter, StreamMeter
 
-RELEASE_TIMEOUT_S = 1.0
 TOO_MANY_REQUESTS = 429
 SERVER_ERROR = 500
 REFUSES_AN_OPTION = (400, 422)
@@ -141,13 +140,15 @@ class Exchange(Interruptible):
                 self._upstream_request(attempt, ask_usage=ask_usage), timeouts=provider.timeouts
             )
             self._call = call
-            try:
-                return await self._converse(attempt, call, ask_usage=ask_usage, alternative=alternative)
-            finally:
-                attempt.close("interrupted", error_type="interrupted", error_code="cancelled")
-                await _release(call)
-        finally:
-            attempt.close("interrupted", error_type="internal_error", error_code="internal_error")
+            verdict = await self._converse(attempt, call, ask_usage=ask_usage, alternative=alternative)
+            await call.release()
+        except BaseException as error:
+            cause = "cancelled" if isinstance(error, asyncio.CancelledError) else "internal_error"
+            attempt.close("interrupted", error_type="interrupted", error_code=cause)
+            if self._call is not None:
+                self._call.abort()
+            raise
+        return verdict
 
     async def _converse(
         self, attempt: Attempt, call: UpstreamCall, *, ask_usage: bool, alternative: bool
@@ -298,12 +299,3 @@ def _is_event_stream(attempt: Attempt) -> bool:
     assert attempt.head is not None
     content_type = crossing.header(attempt.head.headers, b"content-type") or b""
     return attempt.head.status in OK_STATUSES and content_type.lower().startswith(EVENT_STREAM)
-
-
-async def _release(call: UpstreamCall) -> None:
-    """Give the connection back, also while we are being cancelled; bounded."""
-    release = asyncio.ensure_future(call.release())
-    try:
-        await asyncio.wait_for(asyncio.shield(release), RELEASE_TIMEOUT_S)
-    except TimeoutError:
-        call.abort()

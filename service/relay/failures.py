@@ -77,4 +77,8 @@ def error_headers(error: Exception, failure: Failure) -> Headers:
         headers.append((b"x-should-retry", b"false"))
     elif failure.status == 401:  # noqa: PLR2004  (RFC 9110: a 401 names the scheme)
         headers.append((b"www-authenticate", b'Bearer realm="tollkeeper"'))
+    elif isinstance(error, errors.BodyTimeoutError):
+        headers.append(
+            (b"connection", b"close")
+        )  # RFC 9110, section 15.5.9: the rest of the body is not awaited
     return headers

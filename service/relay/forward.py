@@ -53,19 +53,20 @@ async def forward_stream(attempt: Attempt, call: UpstreamCall, *, meter: StreamM
             await reply.write(out)
             continue
         if meter.terminal:
-            await _settle_stream(attempt, meter=meter, reply=reply, pending=len(out))
+            await _settle_stream(attempt, reply=reply, pending=len(out))
         else:
             attempt.note_progress(meter)
         if out:
             await reply.write(out)
     rest = meter.end()
     if not attempt.closed:
-        await _settle_stream(attempt, meter=meter, reply=reply, pending=len(rest))
+        await _settle_stream(attempt, reply=reply, pending=len(rest))
     await reply.finish(rest)
 
 
-async def _settle_stream(attempt: Attempt, *, meter: StreamMeter, reply: Reply, pending: int) -> None:
-    facts = meter.result()
+async def _settle_stream(attempt: Attempt, *, reply: Reply, pending: int) -> None:
+    facts = attempt.facts()
+    assert facts is not None
     ending = Ending("ok")
     if facts.has_error:
         ending = Ending("midstream_error", facts.error_type or "upstream_error", facts.error_code)
@@ -149,7 +150,8 @@ class BodyForward:
 
     def ending(self) -> Ending:
         """How the answer is recorded."""
-        facts = self._meter.result()
+        facts = self._attempt.facts()
+        assert facts is not None
         if self._reply.gone:
             return Ending("client_disconnect", "client_disconnect")
         if self._attempt.status not in OK_STATUSES or facts.has_error:

@@ -52,7 +52,7 @@ def relay_routes(context: RelayContext, door: Door, models: ModelList) -> list[A
         await door.read_only(_headers(scope), _client(scope), send=send, answer=answer)
 
     return [
-        ASGIRouteHandler("/v1/chat/completions")(chat_completions),
+        ASGIRouteHandler("/v1/chat/completions", copy_scope=False)(chat_completions),
         # Mounted, because Litestar does not route to an ASGI handler whose path has a parameter.
         ASGIRouteHandler(MODELS, is_mount=True, copy_scope=True)(list_or_describe),
         *_health_routes(context),

@@ -1,15 +1,18 @@
 """Usage reports in the shape of OpenAI's organization usage and costs API, so that existing tools read them. Pure.
 
 Source: openai-openapi, `UsageResponse`, `UsageCompletionsResult` and `CostsResult`. `page` tokens belong to the
-endpoint that pages over buckets. Where nothing was reported their schema wants 0, and that is what it gets: the
-tools that read this cannot read null.
+endpoint that pages over buckets. Where nothing was reported, input and output tokens are 0 because their schema
+knows no null there; everything else is null. Every bucket is there, also one without results.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
+
+from service.pricing.money import format_usd
 from service.reporting.figures import Measures
+from service.reporting.intervals import Span, buckets, time_zone
 from service.reporting.usage import UsageReport, UsageRow
 from service.store.types import to_micros
 
@@ -28,37 +31,39 @@ _MICROS_PER_S = 1_000_000
 
 def completions(report: UsageReport, *, next_page: str | None = None) -> dict[str, Any]:
     """`GET /v1/organization/usage/completions`, from a report grouped by values of `COMPLETIONS_DIMENSIONS`."""
-    return _page(
-        [
-            _bucket(rows, [_completion(row) for row in rows if row.measures.attempts])
-            for rows in _by_time(report)
-        ],
-        next_page,
-    )
+    found = [
+        _bucket(span, [_completion(row) for row in rows if row.measures.attempts])
+        for span, rows in _by_time(report)
+    ]
+    return _page(found, next_page)
 
 
 def costs(report: UsageReport, *, next_page: str | None = None) -> dict[str, Any]:
     """`GET /v1/organization/costs`, from a report grouped by values of `COSTS_DIMENSIONS`."""
-    return _page(
-        [
-            _bucket(rows, [_cost(row) for row in rows if row.measures.cost_nanos is not None])
-            for rows in _by_time(report)
-        ],
-        next_page,
-    )
+    found = [
+        _bucket(
+            span, [_cost(row, nanos=nanos) for row in rows if (nanos := row.measures.cost_nanos) is not None]
+        )
+        for span, rows in _by_time(report)
+    ]
+    return _page(found, next_page)
 
 
 def _page(buckets: list[dict[str, Any]], next_page: str | None) -> dict[str, Any]:
     return {"object": "page", "data": buckets, "has_more": next_page is not None, "next_page": next_page}
 
 
-def _by_time(report: UsageReport) -> Iterator[list[UsageRow]]:
-    for _, rows in groupby(report.rows, key=lambda row: row.start):
-        yield list(rows)
+def _by_time(report: UsageReport) -> Iterator[tuple[Span, list[UsageRow]]]:
+    whole = Span(report.since, report.until)
+    spans = [whole]
+    if report.interval is not None:
+        spans = buckets(whole, interval=report.interval, zone=time_zone(report.timezone))
+    for span in spans:
+        yield span, [row for row in report.rows if row.start == span.since]
 
 
-def _bucket(rows: Sequence[UsageRow], results: list[dict[str, Any]]) -> dict[str, Any]:
-    start, end = (to_micros(instant) // _MICROS_PER_S for instant in (rows[0].start, rows[0].end))
+def _bucket(span: Span, results: list[dict[str, Any]]) -> dict[str, Any]:
+    start, end = (to_micros(instant) // _MICROS_PER_S for instant in (span.since, span.until))
     return {"object": "bucket", "start_time": start, "end_time": end, "results": results}
 
 
@@ -68,9 +73,10 @@ def _completion(row: UsageRow) -> dict[str, Any]:
         "object": "organization.usage.completions.result",
         "input_tokens": measures.input_tokens or 0,
         "output_tokens": measures.output_tokens or 0,
-        "input_cached_tokens": measures.cache_read_input_tokens or 0,
-        "input_audio_tokens": measures.audio_input_tokens or 0,
-        "output_audio_tokens": measures.audio_output_tokens or 0,
+        "input_cached_tokens": measures.cache_read_input_tokens,
+        "input_cache_write_tokens": measures.cache_write_input_tokens,
+        "input_audio_tokens": measures.audio_input_tokens,
+        "output_audio_tokens": measures.audio_output_tokens,
         "num_model_requests": measures.requests,
         "project_id": row.dimensions.get("project"),
         "user_id": row.dimensions.get("end_user"),
@@ -81,10 +87,11 @@ def _completion(row: UsageRow) -> dict[str, Any]:
     }
 
 
-def _cost(row: UsageRow) -> dict[str, Any]:
+def _cost(row: UsageRow, *, nanos: int) -> dict[str, Any]:
+    # a JSON number with the exact digits, which a float would not keep
     return {
         "object": "organization.costs.result",
-        "amount": {"value": row.measures.cost_usd, "currency": "usd"},
+        "amount": {"value": msgspec.Raw(format_usd(nanos).encode()), "currency": "usd"},
         "line_item": row.dimensions.get("model"),
         "project_id": row.dimensions.get("project"),
         "api_key_id": row.dimensions.get("key_id"),

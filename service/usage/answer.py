@@ -14,7 +14,6 @@ from service.usage.fields import as_text, index_of, is_null, text_of, value_of
 from service.usage.latest import MOST_CHOICES, LatestUsage, Origin
 from service.usage.metered import LONGEST_RAW, Metered
 from service.usage.normalise import read_timings, read_usage
-from service.usage.text import TextMeasure
 
 
 class Answer:
@@ -73,7 +72,7 @@ class Answer:
             origin=Origin(event=event, choices=indexes, all_finished=self.all_finished),
         )
 
-    def metered(self, *, events: int, terminal: bool, output: TextMeasure) -> Metered:
+    def metered(self, *, events: int, terminal: bool) -> Metered:
         """The facts after *events* events."""
         complete = terminal or self.all_finished
         standing = self._usage.standing(events=events, complete=complete)
@@ -98,7 +97,6 @@ class Answer:
             has_error=self.has_error,
             terminal=terminal,
             complete=complete,
-            output=output,
         )
 
     def _read_choice(self, choice: Choice, *, index: int) -> None:

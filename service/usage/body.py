@@ -66,12 +66,16 @@ class BodyMeter:
             answer.read(salvage(data))
         elif envelope is not None:
             answer.read(envelope)
-        return _closed(answer, terminal=envelope is not None, output=generated_text(data))
+        return answer.metered(events=0, terminal=envelope is not None)
+
+    def generated(self) -> TextMeasure:
+        """The generated text seen, for estimates; of an oversized body that of its first 16 MiB."""
+        return self._text if self._head else generated_text(b"".join(self._parts))
 
     def _oversized(self, answer: Answer) -> Metered:
         answer.flags |= {"oversized", "salvaged"}
         answer.read(salvage(self._head + b"\n" + bytes(self._tail)))
-        return _closed(answer, terminal=self._tail.rstrip().endswith(b"}"), output=self._text)
+        return answer.metered(events=0, terminal=self._tail.rstrip().endswith(b"}"))
 
     def _keep_tail(self, data: bytes) -> None:
         self._tail += data
@@ -84,7 +88,3 @@ def _one_object(data: bytes) -> Envelope | None:
     if envelope is None and (item := first_item(data)) is not None:
         return envelope_of(item)
     return envelope
-
-
-def _closed(answer: Answer, *, terminal: bool, output: TextMeasure) -> Metered:
-    return answer.metered(events=0, terminal=terminal, output=output)

@@ -19,7 +19,7 @@ from service.usage.fields import is_null
 from service.usage.metered import Metered
 from service.usage.salvage import salvage
 from service.usage.sse import LATE_LF, SseEvent, SseSplitter, event_data
-from service.usage.text import GeneratedText
+from service.usage.text import GeneratedText, TextMeasure
 
 __all__ = ["BodyMeter", "Metered", "StreamMeter"]
 
@@ -90,7 +90,11 @@ class StreamMeter:
         """The facts so far."""
         if self._decoder is not None and not self._decoder.readable:
             self._answer.flags.add("undecodable")
-        return self._answer.metered(events=self.events, terminal=self.terminal, output=self._text.measured())
+        return self._answer.metered(events=self.events, terminal=self.terminal)
+
+    def generated(self) -> TextMeasure:
+        """The generated text seen so far, for estimates."""
+        return self._text.measured()
 
     def _only_counted(self, data: bytes) -> bool:
         """Count *data* if it is whole events of one data line each, none of which can hold a fact."""

@@ -2,7 +2,6 @@
 
 import msgspec
 
-from service.usage.text import TextMeasure
 from service.usage.tokens import TokenUsage, UsageSource
 
 LONGEST_RAW = 8 * 1024
@@ -32,5 +31,3 @@ class Metered(msgspec.Struct, frozen=True, kw_only=True):
     """Stream: `[DONE]` or an error event was seen; body: a whole JSON object."""
     complete: bool
     """Terminal, or every choice has finished."""
-    output: TextMeasure
-    """The generated text seen, for estimates."""

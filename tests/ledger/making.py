@@ -116,7 +116,12 @@ class DiskJournal(Journal):
     """A journal on a `Disk`; keeps its alarms."""
 
     def __init__(
-        self, directory: Path, *, disk: Disk | None = None, segment_bytes: int = 1 << 20, max_bytes: int = 1 << 30
+        self,
+        directory: Path,
+        *,
+        disk: Disk | None = None,
+        segment_bytes: int = 1 << 20,
+        max_bytes: int = 1 << 30,
     ) -> None:
         self.disk = disk or Disk()
         self.alarms: list[str] = []
@@ -137,6 +142,6 @@ class DiskJournal(Journal):
     def crash(self) -> None:
         """End like a killed process: locks are gone, files stay as they are, nothing is flushed or tidied."""
         self._sync.stop()
-        for segment in self._segments:
+        for segment in self._chain.segments:
             os.close(segment.fd)
-        self._segments.clear()
+        self._chain.segments.clear()

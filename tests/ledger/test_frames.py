@@ -18,7 +18,10 @@ frames = st.builds(Frame, st.sampled_from(Kind), st.binary(max_size=300))
 
 
 def test_the_layout_is_fixed() -> None:
-    assert encode_frame(Kind.COMPLETION, b"abc") == b"TK\x01\x03" + struct.pack("<II", 3, zlib.crc32(b"abc", 3)) + b"abc"
+    assert (
+        encode_frame(Kind.COMPLETION, b"abc")
+        == b"TK\x01\x03" + struct.pack("<II", 3, zlib.crc32(b"abc", 3)) + b"abc"
+    )
 
 
 def test_what_was_written_is_read_with_and_without_the_zeros_behind_it() -> None:
@@ -98,9 +101,7 @@ def test_garbage_never_raises_and_yields_nothing_false(garbage: bytes) -> None:
     st.lists(st.tuples(st.integers(0, 10**6), st.integers(1, 255)), max_size=6),
     st.integers(0, 10**6),
 )
-def test_what_no_damage_touched_is_read(
-    written: list[Frame], flips: list[tuple[int, int]], cut: int
-) -> None:
+def test_what_no_damage_touched_is_read(written: list[Frame], flips: list[tuple[int, int]], cut: int) -> None:
     encoded = [encode_frame(frame.kind, frame.body) for frame in written]
     segment = bytearray(b"".join(encoded))
     end = cut % (len(segment) + 1)

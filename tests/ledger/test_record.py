@@ -50,7 +50,12 @@ def test_a_record_begins_with_its_opening() -> None:
     known = opening(tags=("a", "b"), stream=True)
     record = begin_record(known)
     assert msgspec.structs.astuple(record)[: len(Opening.__struct_fields__)] == msgspec.structs.astuple(known)
-    assert (record.outcome, record.repeat_count, record.cost_nanos, record.usage_source) == ("ok", 1, None, "none")
+    assert (record.outcome, record.repeat_count, record.cost_nanos, record.usage_source) == (
+        "ok",
+        1,
+        None,
+        "none",
+    )
 
 
 @pytest.mark.parametrize(
@@ -108,12 +113,21 @@ def test_the_longest_record_is_shortened_to_what_the_journal_reserves() -> None:
     before = msgspec.structs.asdict(record)
     shorten(record)
     assert len(msgspec.msgpack.encode(record)) <= LARGEST_COMPLETION
-    assert record.usage_flags == ("early", "shortened")
-    assert record.usage_raw is None
-    assert record.tags is not None
-    assert record.tags[0].startswith("000🙂")
-    kept = ("id", "request_id", "started_at", "input_tokens", "output_tokens", "cost_nanos", "cost_lines", "outcome")
-    assert {name: getattr(record, name) for name in kept} == {name: before[name] for name in kept}
+    after = msgspec.structs.asdict(record)
+    assert after["usage_flags"] == ("early", "shortened")
+    assert after["usage_raw"] is None
+    assert after["tags"][0].startswith("000🙂")
+    kept = (
+        "id",
+        "request_id",
+        "started_at",
+        "input_tokens",
+        "output_tokens",
+        "cost_nanos",
+        "cost_lines",
+        "outcome",
+    )
+    assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
 
 
 def test_a_record_without_lists_is_shortened_too() -> None:

@@ -65,7 +65,10 @@ sys.stdin.read()
 
 def child(directory: Path, role: str) -> subprocess.Popen[str]:
     process = subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(directory), role], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", CHILD, str(directory), role],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     assert process.stdout.readline().strip() == "2"
@@ -118,9 +121,9 @@ def test_segments_come_in_the_order_in_which_they_were_begun(tmp_path: Path) -> 
 
 
 def test_what_died_while_being_created_is_swept_away_and_what_is_being_created_is_not(tmp_path: Path) -> None:
-    dead = tmp_path / "0000000000001-1-000001.new"
+    dead = tmp_path / "0000000000001-1-00000001.new"
     dead.write_bytes(b"")
-    born = tmp_path / "0000000000001-1-000002.new"
+    born = tmp_path / "0000000000001-1-00000002.new"
     fd = os.open(born, os.O_RDWR | os.O_CREAT)
     fcntl.flock(fd, fcntl.LOCK_EX)
     assert adopt_orphans(tmp_path) == []
@@ -129,18 +132,18 @@ def test_what_died_while_being_created_is_swept_away_and_what_is_being_created_i
 
 
 def test_a_segment_that_finds_no_room_leaves_nothing(tmp_path: Path) -> None:
-    descriptors = len(os.listdir("/proc/self/fd"))
-    with pytest.raises(OSError, match="No space left|File too large"):
+    descriptors = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(OSError, match=r"No space left|File too large"):
         Segment(tmp_path / segment_name("0000000000001-1", 1), size=1 << 60)
     assert list(tmp_path.iterdir()) == []
-    assert len(os.listdir("/proc/self/fd")) == descriptors
+    assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
 
 
 def test_a_temporary_name_in_use_is_not_taken_over(tmp_path: Path) -> None:
-    (tmp_path / "0000000000001-1-000001.new").touch()
+    (tmp_path / "0000000000001-1-00000001.new").touch()
     with pytest.raises(FileExistsError):
         segment(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["0000000000001-1-000001.new"]
+    assert [path.name for path in tmp_path.iterdir()] == ["0000000000001-1-00000001.new"]
 
 
 def test_a_failed_sync_is_never_tried_again(tmp_path: Path) -> None:

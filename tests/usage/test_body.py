@@ -162,3 +162,20 @@ def test_an_empty_usage_object_gives_way_to_the_next_place() -> None:
     assert facts.usage is not None
     assert facts.usage.output_tokens == 4
     assert metered(json.dumps(answer(usage={})).encode()).usage_source == "none"
+
+
+def test_usage_without_counts_is_kept_as_received_and_flagged() -> None:
+    facts = metered(json.dumps(answer(usage={"prompt_tokens": -3, "completion_tokens": 4})).encode())
+    assert (facts.usage, facts.usage_source) == (None, "none")
+    assert facts.usage_raw == '{"prompt_tokens": -3, "completion_tokens": 4}'
+    assert facts.usage_flags == ("incomplete", "malformed")
+
+
+def test_timings_without_counts_change_nothing() -> None:
+    assert metered(json.dumps(answer(usage=None, timings={"prompt_ms": 1})).encode()).usage_source == "none"
+
+
+def test_a_billed_cost_that_is_no_amount_is_flagged_and_the_counts_stand() -> None:
+    facts = metered(json.dumps(answer(usage={**USAGE, "cost": -1, "is_byok": False})).encode())
+    assert facts.usage is not None
+    assert (facts.provider_cost_nanos, facts.usage_flags) == (None, ("malformed",))

@@ -196,7 +196,7 @@ def test_events_are_counted_alike_on_the_quick_path_and_on_the_slow_one() -> Non
     replay(apart, [part for one in events for part in (one[:7], one[7:])])
     assert together.events == apart.events == 6
     assert together.result() == apart.result()
-    assert together.result().output.letters == 6
+    assert together.generated().letters == 6
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ def test_facts_can_be_asked_for_at_any_time() -> None:
     meter = StreamMeter(AUTO)
     assert meter.result().usage_source == "none"
     meter.feed(event(text("hello")))
-    assert meter.result().output.letters == 5
+    assert meter.generated().letters == 5
     meter.feed(event(EXTRA))
     assert meter.result().usage_source == "provider"
     assert meter.result() == msgspec.structs.replace(meter.result())

@@ -25,11 +25,15 @@ def chunk(content: str = "", *, finish: str | None = None, **members: Any) -> di
     return {"id": "c", "model": "m", "choices": [choice], **members}
 
 
-def stream(*events: dict[str, Any], provider: str | None = None, done: bool = True) -> Metered:
+def metered(*events: dict[str, Any], provider: str | None = None, done: bool = True) -> StreamMeter:
     meter = StreamMeter(AUTO if provider is None else dialect_for(provider))
     data = "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n" * done
     replay(meter, [data.encode()])
-    return meter.result()
+    return meter
+
+
+def stream(*events: dict[str, Any], provider: str | None = None, done: bool = True) -> Metered:
+    return metered(*events, provider=provider, done=done).result()
 
 
 def body(counts: dict[str, Any], *, provider: str | None = None) -> Metered:
@@ -63,16 +67,18 @@ def test_litellm_37992_a_reported_zero_is_not_replaced_by_an_estimate() -> None:
 
 
 def test_litellm_5632_23847_a_stream_without_usage_says_so_and_keeps_what_an_estimate_needs() -> None:
-    facts = stream(chunk("Hello "), chunk("there"), chunk(finish="stop"))
+    meter = metered(chunk("Hello "), chunk("there"), chunk(finish="stop"))
+    facts = meter.result()
     assert (facts.usage, facts.usage_source) == (None, "none")
-    assert facts.output.words == 2
+    assert meter.generated().words == 2
 
 
 def test_litellm_33736_open_ace_3422_a_cut_stream_still_gives_facts() -> None:
-    facts = stream(chunk("Hello "), chunk("there"), done=False)
+    meter = metered(chunk("Hello "), chunk("there"), done=False)
+    facts = meter.result()
     assert (facts.terminal, facts.complete, facts.usage_source) == (False, False, "none")
     assert (facts.response_id, facts.response_model) == ("c", "m")
-    assert facts.output.letters == 10
+    assert meter.generated().letters == 10
 
 
 def test_litellm_14849_reasoning_inside_completion_is_not_added_again() -> None:

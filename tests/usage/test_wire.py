@@ -24,7 +24,7 @@ def check_stream(case: WireCase, splits: Iterable[list[bytes]], *, hide: bool) -
     for chunks in splits:
         meter = meter_for(case, hide=hide)
         forwarded = replay(meter, chunks)
-        case.check(meter.result(), events=meter.events)
+        case.check(meter)
         assert forwarded == wanted
 
 
@@ -70,7 +70,7 @@ def test_no_byte_waits_longer_than_its_event(case: WireCase) -> None:
 def test_a_whole_body(case: WireCase) -> None:
     meter = BodyMeter(case.dialect)
     assert replay(meter, [case.data]) == case.data
-    case.check(meter.result())
+    case.check(meter)
 
 
 @bodies
@@ -78,4 +78,4 @@ def test_a_body_at_every_split(case: WireCase) -> None:
     for at in range(1, len(case.data)):
         meter = BodyMeter(case.dialect)
         assert replay(meter, [case.data[:at], case.data[at:]]) == case.data
-        case.check(meter.result())
+        case.check(meter)

@@ -9,7 +9,6 @@ import msgspec
 
 from service.usage.dialects import Dialect, dialect_for
 from service.usage.meter import BodyMeter, StreamMeter
-from service.usage.metered import Metered
 from service.usage.tokens import TokenUsage
 
 WIRE = Path(__file__).parent.parent / "wire"
@@ -27,7 +26,9 @@ class WireCase(msgspec.Struct, frozen=True):
     hidden_events: int
     expected: dict[str, Any]
 
-    def check(self, metered: Metered, *, events: int | None = None) -> None:
+    def check(self, meter: StreamMeter | BodyMeter) -> None:
+        metered = meter.result()
+        events = meter.events if isinstance(meter, StreamMeter) else None
         actual = msgspec.structs.asdict(metered)
         for field, value in self.expected.items():
             match field:
@@ -36,7 +37,7 @@ class WireCase(msgspec.Struct, frozen=True):
                 case "events":
                     assert events in {None, value}
                 case "output_characters":
-                    assert metered.output.characters == value
+                    assert meter.generated().characters == value
                 case "finish_reasons" | "usage_flags":
                     assert actual[field] == tuple(value)
                 case _:

@@ -1,0 +1,26 @@
+"""The entry script: Streamlit runs it for every page load and every interaction.
+
+It draws the frame, runs the chosen page, and shows a calm page that recovers by itself while the store is away.
+"""
+
+import streamlit as st
+
+from dashboard.navigation import all_pages
+from dashboard.views import away
+from service.errors import StoreUnavailableError
+
+
+def main() -> None:
+    """Draw the page of this address."""
+    st.set_page_config(page_title="Tollkeeper", page_icon=":material/toll:", layout="wide")
+    pages = all_pages()
+    page = st.navigation(list(pages.values()))
+    st.logo(":material/toll:", size="large")
+    try:
+        page.run()
+    except StoreUnavailableError:
+        away.show()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+"""ECharts options from reports. Pure: numbers in, a JSON object out.
+
+Names are plain text for ECharts, in legends and in tooltips. Buckets are categories that carry the label of the
+viewer's zone, so no browser shifts them. Amounts become floats only here, to be drawn; tables show them exactly.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from dashboard.names import Named
+from dashboard.periods import bucket_label
+from service.pricing.money import NANOS_PER_USD
+from service.reporting.intervals import Span, buckets, time_zone
+from service.reporting.usage import UsageReport
+
+Option = dict[str, Any]
+
+SHOWN_SERIES = 7
+REST = "All others"
+GREY, RED, AMBER, BLUE = "#8a94a6", "#df5563", "#e0a526", "#4d82e6"
+_HOURS_PER_LABEL = 24
+_FINEST = 9
+_NIGHT = "rgba(128,140,160,0.18)"
+
+
+class Series(msgspec.Struct, frozen=True):
+    """One named row of values, a bucket each; None where there is nothing."""
+
+    name: str
+    values: tuple[float | None, ...]
+    color: str | None = None
+
+
+def spend(report: UsageReport, *, names: Named, dimension: str) -> Option:
+    """Bars of spend by bucket, stacked by *dimension*: the largest ones, and the rest as one."""
+    starts = _starts(report)
+    nanos: dict[str, list[int]] = {}
+    for row in report.rows:
+        if row.measures.cost_nanos:
+            name = names.of(row.dimensions, dimension=dimension)
+            nanos.setdefault(name, [0] * len(starts))[starts[row.start]] += row.measures.cost_nanos
+    ordered = sorted(nanos, key=lambda name: -sum(nanos[name]))
+    shown = [Series(name, _usd(nanos[name])) for name in ordered[:SHOWN_SERIES]]
+    if rest := ordered[SHOWN_SERIES:]:
+        summed = [sum(values) for values in zip(*(nanos[name] for name in rest), strict=True)]
+        shown.append(Series(REST, _usd(summed), GREY))
+    smallest = min((value for values in nanos.values() for value in values if value), default=NANOS_PER_USD)
+    return _bars(report, shown, value_format=f"$%,.{_decimals(smallest)}f", axis="${value}")
+
+
+def requests(report: UsageReport) -> Option:
+    """Bars of requests by bucket, by how they ended."""
+    rows = [row.measures for row in report.rows]
+    ended = {
+        "Errors": (RED, [row.errors for row in rows]),
+        "Refused": (AMBER, [row.refused_requests for row in rows]),
+        "Client left": (GREY, [row.disconnected_requests for row in rows]),
+    }
+    answered = [row.requests - row.errors - row.refused_requests - row.disconnected_requests for row in rows]
+    shown = [Series("Answered", _some(answered), BLUE)]
+    shown += [Series(name, _some(values), color) for name, (color, values) in ended.items() if any(values)]
+    return _bars(report, shown, value_format="%,d")
+
+
+def tokens(report: UsageReport) -> Option:
+    """Bars of tokens by bucket: input that was fresh, input read from a cache, output."""
+    rows = [row.measures for row in report.rows]
+    cached = [row.cache_read_input_tokens or 0 for row in rows]
+    fresh = [(row.input_tokens or 0) - hit for row, hit in zip(rows, cached, strict=True)]
+    shown = [
+        Series("Input", _some(fresh)),
+        Series("Cached input", _some(cached)),
+        Series("Output", _some([row.output_tokens or 0 for row in rows])),
+    ]
+    return _bars(report, shown, value_format="%,d")
+
+
+def error_rate(report: UsageReport) -> Option:
+    """A line of the share of requests that failed."""
+    shown = [Series("Error rate", tuple(row.measures.error_rate for row in report.rows), RED)]
+    option = _lines(report, shown, value_format="percent", axis="{value}")
+    option["yAxis"]["axisLabel"] = {"show": True}
+    option["yAxis"]["min"] = 0
+    option["series"][0]["areaStyle"] = {"opacity": 0.12}
+    return option
+
+
+def latency(report: UsageReport) -> Option:
+    """Lines of the durations that half and 19 of 20 requests stay below, and of the first token's, in seconds."""
+    rows = [row.measures for row in report.rows]
+    shown = [
+        Series("Duration p95", tuple(_seconds(row.p95_duration_ms) for row in rows)),
+        Series("Duration p50", tuple(_seconds(row.p50_duration_ms) for row in rows)),
+        Series("First token p95", tuple(_seconds(row.p95_ttft_ms) for row in rows)),
+    ]
+    return _lines(report, shown, value_format="%.2f s", axis="{value} s")
+
+
+def timeline(attempts: Sequence[Mapping[str, Any]]) -> Option:
+    """One bar an attempt on the clock of the request: before it, until its first token, until its end, in ms."""
+    first = min(attempt["started_at"] for attempt in attempts)
+    offsets = [(attempt["started_at"] - first).total_seconds() * 1000 for attempt in attempts]
+    waits = [
+        attempt["ttft_ms"] if attempt["ttft_ms"] is not None else attempt["duration_ms"]
+        for attempt in attempts
+    ]
+    streams = [
+        attempt["duration_ms"] - wait if attempt["duration_ms"] is not None and wait is not None else None
+        for attempt, wait in zip(attempts, waits, strict=True)
+    ]
+    rows = (
+        ("", offsets, "transparent"),
+        ("Until the first token", waits, GREY),
+        ("Streaming", streams, BLUE),
+    )
+    shown = rows if any(streams) else (rows[0], ("Until the answer", waits, BLUE))
+    return {
+        "animation": False,
+        "grid": {"left": 4, "right": 24, "top": 32, "bottom": 4, "containLabel": True},
+        "legend": {"top": 0, "left": 0, "data": [name for name, _, _ in shown if name], **_LEGEND},
+        "tooltip": {"trigger": "item", "valueFormatter": "%,.1f ms", "confine": True},
+        "xAxis": {"type": "value", "axisLabel": {"formatter": "{value} ms", "hideOverlap": True}},
+        "yAxis": {
+            "type": "category",
+            "inverse": True,
+            "data": [f"Attempt {attempt['attempt']}" for attempt in attempts],
+            "axisTick": {"show": False},
+        },
+        "series": [
+            {
+                "type": "bar",
+                "name": name,
+                "stack": "time",
+                "barWidth": 18,
+                "silent": not name,
+                "itemStyle": {"color": color},
+                "data": [None if value is None else round(value, 3) for value in values],
+            }
+            for name, values, color in shown
+        ],
+    }
+
+
+_LEGEND: Mapping[str, Any] = {"icon": "roundRect", "itemWidth": 10, "itemHeight": 10, "itemGap": 14}
+
+
+def _bars(
+    report: UsageReport, shown: Sequence[Series], *, value_format: str, axis: str | None = None
+) -> Option:
+    series = [
+        {"type": "bar", "name": one.name, "stack": "all", "data": list(one.values), **_colored(one)}
+        for one in shown
+    ]
+    for one in series:
+        one["barCategoryGap"] = "22%"
+        one["barMaxWidth"] = 44
+    option = _plot(report, series, value_format=value_format, axis=axis)
+    option["tooltip"]["axisPointer"] = {"type": "shadow", "shadowStyle": {"color": _NIGHT}}
+    return option
+
+
+def _lines(report: UsageReport, shown: Sequence[Series], *, value_format: str, axis: str) -> Option:
+    series = [
+        {
+            "type": "line",
+            "name": one.name,
+            "data": list(one.values),
+            "showSymbol": len(one.values) == 1,
+            "connectNulls": False,
+            "lineStyle": {"width": 1.75},
+            **_colored(one),
+        }
+        for one in shown
+    ]
+    return _plot(report, series, value_format=value_format, axis=axis)
+
+
+def _plot(
+    report: UsageReport, series: list[dict[str, Any]], *, value_format: str, axis: str | None
+) -> Option:
+    assert report.interval is not None
+    labels = [
+        bucket_label(start, interval=report.interval, timezone=report.timezone) for start in _starts(report)
+    ]
+    label: dict[str, Any] = {"hideOverlap": True}
+    if report.interval == "hour" and len(labels) > 2 * _HOURS_PER_LABEL:
+        label["interval"] = _HOURS_PER_LABEL - 1
+    return {
+        "animation": False,
+        "grid": {"left": 4, "right": 8, "top": 36, "bottom": 2, "containLabel": True},
+        "legend": {"type": "scroll", "top": 0, "left": 0, **_LEGEND, "show": len(series) > 1},
+        "tooltip": {"trigger": "axis", "valueFormatter": value_format, "confine": True, "order": "valueDesc"},
+        "xAxis": {"type": "category", "data": labels, "axisTick": {"show": False}, "axisLabel": label},
+        "yAxis": {
+            "type": "value",
+            "splitNumber": 4,
+            "axisLabel": {} if axis is None else {"formatter": axis},
+        },
+        "series": series,
+    }
+
+
+def _starts(report: UsageReport) -> dict[datetime, int]:
+    """The position of every bucket of the range; a report by dimensions leaves out those where nothing was."""
+    assert report.interval is not None
+    span, zone = Span(report.since, report.until), time_zone(report.timezone)
+    cut = buckets(span, interval=report.interval, zone=zone)
+    return {bucket.since: number for number, bucket in enumerate(cut)}
+
+
+def _colored(series: Series) -> dict[str, Any]:
+    return {} if series.color is None else {"itemStyle": {"color": series.color}}
+
+
+def _usd(nanos: Sequence[int]) -> tuple[float | None, ...]:
+    return tuple(value / NANOS_PER_USD if value else None for value in nanos)
+
+
+def _some(values: Sequence[int]) -> tuple[int | None, ...]:
+    return tuple(value or None for value in values)
+
+
+def _seconds(ms: float | None) -> float | None:
+    return None if ms is None else ms / 1000
+
+
+def _decimals(smallest_nanos: int) -> int:
+    """Decimals that leave two digits of the smallest amount."""
+    return min(_FINEST, max(2, _FINEST + 2 - len(str(smallest_nanos))))

@@ -1,0 +1,195 @@
+"""Tables of reports and of records: typed columns for `st.dataframe`, and CSV. Cells are text or numbers, never markup.
+
+Costs are exact: a column has as many decimals as its finest amount needs, and nano-USD below nine million dollars are
+exact as floats of nine decimals.
+"""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import streamlit as st
+
+from dashboard import formats
+from dashboard.names import Named
+from service.pricing.money import NANOS_PER_USD, format_usd_per_mtok
+from service.reporting.usage import UsageReport
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+OUTCOME_COLORS: Mapping[str, str] = {
+    "ok": "green",
+    "client_disconnect": "gray",
+    "upstream_error": "red",
+    "midstream_error": "red",
+    "truncated": "red",
+    "timeout": "red",
+    "interrupted": "red",
+    "rejected_unavailable": "red",
+    "rejected_auth": "orange",
+    "rejected_request": "orange",
+    "rejected_rate_limit": "orange",
+    "rejected_budget": "orange",
+}
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """Columns by their label, and how Streamlit shows them."""
+
+    columns: Mapping[str, Sequence[Any]]
+    config: Mapping[str, Any]
+    types: Mapping[str, pa.DataType]
+
+    def table(self) -> pa.Table:
+        """The columns as Arrow."""
+        arrays = {
+            label: pa.array(values, type=self.types.get(label)) for label, values in self.columns.items()
+        }
+        return pa.table(arrays)
+
+
+def breakdown(report: UsageReport, *, names: Named, dimension: str, label: str) -> Shown:
+    """What each value of *dimension* cost and did, the most expensive first."""
+    rows = [row.measures for row in report.rows]
+    total = report.total.cost_nanos or 0
+    costs = [row.cost_nanos for row in rows]
+    tokens = [
+        None if row.input_tokens is None else row.input_tokens + (row.output_tokens or 0) for row in rows
+    ]
+    columns = {
+        label: [names.of(row.dimensions, dimension=dimension) for row in report.rows],
+        "Spend": [_usd(cost) for cost in costs],
+        "Share": [(cost or 0) / total if total else None for cost in costs],
+        "Requests": [row.requests for row in rows],
+        "Tokens": tokens,
+        "$ per 1M tokens": [
+            cost / 1000 / used if cost and used else None for cost, used in zip(costs, tokens, strict=True)
+        ],
+        "Error rate": [row.error_rate for row in rows],
+        "p95 latency": [None if row.p95_duration_ms is None else row.p95_duration_ms / 1000 for row in rows],
+        "Priced": [row.coverage for row in rows],
+    }
+    column = st.column_config
+    config = {
+        label: column.TextColumn(pinned=True, width="medium"),
+        "Spend": column.NumberColumn(format=_usd_format(costs)),
+        "Share": column.ProgressColumn(format="percent", min_value=0, max_value=1, width="small"),
+        "Requests": column.NumberColumn(format="localized"),
+        "Tokens": column.NumberColumn(format="compact", help="Input and output."),
+        "$ per 1M tokens": column.NumberColumn(
+            format="$%.2f", help="What a million tokens cost here on average."
+        ),
+        "Error rate": column.NumberColumn(format="percent"),
+        "p95 latency": column.NumberColumn(format="%.2f s", help="19 of 20 requests took less."),
+        "Priced": column.NumberColumn(
+            format="percent", help="Share of the forwarded attempts with a known price."
+        ),
+    }
+    return Shown(columns, config, {name: pa.float64() for name in ("Spend", "Share", "Priced", "Error rate")})
+
+
+def log(rows: Sequence[Mapping[str, Any]], *, timezone: str) -> Shown:
+    """Records, one a line, as they come."""
+    columns: dict[str, list[Any]] = {
+        "Time": [formats.instant(row["started_at"], timezone=timezone) for row in rows],
+        "Outcome": [[row["outcome"]] for row in rows],
+        "Model": [row["upstream_model"] or row["requested_model"] for row in rows],
+        "Key": [row["key_name"] or row["key_id"] for row in rows],
+        "Project": [row["project"] for row in rows],
+        "Upstream": [row["upstream"] for row in rows],
+        "Input": [row["input_tokens"] for row in rows],
+        "Output": [row["output_tokens"] for row in rows],
+        "Cost": [_usd(row["cost_nanos"]) for row in rows],
+        "Priced": [row["cost_status"] for row in rows],
+        "First token": [row["ttft_ms"] for row in rows],
+        "Duration": [row["duration_ms"] for row in rows],
+        "Status": [row["http_status"] for row in rows],
+    }
+    column = st.column_config
+    config = {
+        "Time": column.TextColumn(help=f"When the request began, on the clock of {timezone}.", width=150),
+        "Outcome": column.MultiselectColumn(
+            options=list(OUTCOME_COLORS), color=list(OUTCOME_COLORS.values()), width=130
+        ),
+        "Model": column.TextColumn(width=150),
+        "Key": column.TextColumn(width=130),
+        "Project": column.TextColumn(width=100),
+        "Upstream": column.TextColumn(width=110),
+        "Input": column.NumberColumn(format="localized", help="Input tokens, cached ones included."),
+        "Output": column.NumberColumn(format="localized", help="Output tokens, reasoning included."),
+        "Cost": column.NumberColumn(format=_usd_format([row["cost_nanos"] for row in rows])),
+        "Priced": column.TextColumn(help="How the cost came about.", width=80),
+        "First token": column.NumberColumn(format="%,.0f ms"),
+        "Duration": column.NumberColumn(format="%,.0f ms"),
+        "Status": column.NumberColumn(format="%d"),
+    }
+    whole = dict.fromkeys(("Input", "Output", "Status"), pa.int64())
+    real = dict.fromkeys(("Cost", "First token", "Duration"), pa.float64())
+    texts = dict.fromkeys(("Time", "Model", "Key", "Project", "Upstream", "Priced"), pa.string())
+    return Shown(columns, config, {**whole, **real, **texts, "Outcome": pa.list_(pa.string())})
+
+
+def cost_lines(attempt: Mapping[str, Any]) -> Shown:
+    """The lines that make up the cost of an attempt, exactly."""
+    lines = attempt["cost_lines"] or ()
+    columns = {
+        "Meter": [str(line.get("meter", "")) for line in lines],
+        "Quantity": [line.get("quantity") for line in lines],
+        "Per 1M": [_rate(line.get("rate_picos")) for line in lines],
+        "Cost": [formats.usd(line["cost_nanos"]) for line in lines],
+    }
+    column = st.column_config
+    config = {
+        "Quantity": column.NumberColumn(format="localized"),
+        "Per 1M": column.TextColumn(alignment="right"),
+        "Cost": column.TextColumn(alignment="right"),
+    }
+    return Shown(columns, config, {"Quantity": pa.int64()})
+
+
+def fields(attempt: Mapping[str, Any], *, timezone: str) -> Shown:
+    """Every field of an attempt that is known, under its name in the API."""
+    known = {name: value for name, value in attempt.items() if value is not None and name not in _ELSEWHERE}
+    known["started_at"] = f"{formats.instant(attempt['started_at'], timezone=timezone)} ({timezone})"
+    return Shown({"Field": list(known), "Value": [_text(value) for value in known.values()]}, {}, {})
+
+
+_ELSEWHERE = ("cost_lines", "usage_raw", "ledger", "rated_cost_nanos", "rated_cost_status")
+
+
+def to_csv(columns: Mapping[str, Sequence[Any]]) -> bytes:
+    """The columns as CSV in UTF-8; a text that a spreadsheet would take for a formula gets an apostrophe."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(columns)
+    for row in zip(*columns.values(), strict=True):
+        writer.writerow([_cell(value) for value in row])
+    return out.getvalue().encode()
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, list):
+        value = " ".join(map(str, value))
+    if isinstance(value, float):
+        return f"{value:.9f}".rstrip("0").rstrip(".")
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def _usd(nanos: int | None) -> float | None:
+    return None if nanos is None else nanos / NANOS_PER_USD
+
+
+def _usd_format(nanos: Sequence[int | None]) -> str:
+    return f"$%,.{formats.usd_decimals(nanos)}f"
+
+
+def _rate(picos: int | None) -> str:
+    return formats.UNKNOWN if picos is None else f"${format_usd_per_mtok(picos)}"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return str(value)

@@ -1,0 +1,33 @@
+"""What stands here while the store cannot be reached: no error, and a look every few seconds whether it is back."""
+
+import streamlit as st
+
+from dashboard import data
+from service.errors import StoreUnavailableError
+
+EVERY_S = 3
+
+
+def show() -> None:
+    """The page, until the store answers."""
+    st.header("The store does not answer right now")
+    st.write(
+        "Relays go on forwarding and keep their records in the journal; nothing is lost. "
+        "This page comes back by itself as soon as the store does."
+    )
+    _look()
+
+
+@st.fragment(run_every=EVERY_S)
+def _look() -> None:
+    try:
+        data.recorded()
+    except StoreUnavailableError:
+        st.info("Trying again every few seconds.", icon="spinner")
+    else:
+        st.rerun()
+
+
+def note() -> None:
+    """The same for one tile, which tries again on its own."""
+    st.caption(":material/cloud_off: The store does not answer right now; trying again.")

@@ -1,0 +1,89 @@
+"""`tollkeeper doctor`: is everything there that a relay needs? Exit 1 if something is not."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from service.cli import findings
+from service.cli.findings import Finding
+from service.cli.options import config_option, json_option
+from service.cli.output import print_json, print_table
+from service.cli.session import utc_now
+from service.errors import TollkeeperError
+from service.settings import Loaded, Settings, survey
+from service.store.engine import Store
+from service.store.health import StoreHealth, store_health
+
+JOURNAL_FOLDER = "journal"
+
+
+@click.command()
+@config_option
+@click.option("--offline", is_flag=True, help="Do not call the upstreams.")
+@json_option
+def doctor(config: Path | None, *, offline: bool, as_json: bool) -> None:
+    """Check configuration, store, secret key, journal, upstreams, prices, clock and versions."""
+    found = list(_examine(config, offline=offline))
+    problems = sum(finding.status == "problem" for finding in found)
+    if as_json:
+        print_json({"ok": not problems, "checks": found})
+    else:
+        print_table(
+            ("check", "status", "detail"),
+            ((finding.check, finding.status, finding.detail) for finding in found),
+        )
+    if problems:
+        sys.exit(1)
+
+
+def _examine(config: Path | None, *, offline: bool) -> Iterator[Finding]:
+    yield from findings.version_findings()
+    try:
+        loaded = survey(config_path=config, environ=os.environ, flags={})
+    except TollkeeperError as error:
+        yield Finding("configuration", "problem", str(error))
+        return
+    yield from findings.settings_findings(loaded)
+    yield from _examine_loaded(loaded, offline=offline)
+
+
+def _examine_loaded(loaded: Loaded, *, offline: bool) -> Iterator[Finding]:
+    settings = loaded.settings
+    clocks: dict[str, datetime] = {}
+    health, found, is_sqlite = _examine_store(settings)
+    yield from found
+    if health is not None and health.now is not None:
+        clocks["the store"] = health.now
+    yield findings.secret_finding(settings, is_sqlite=is_sqlite, health=health)
+    yield findings.journal_finding(settings, folder=settings.relay.data_dir / JOURNAL_FOLDER)
+    if health is not None and health.at_head:
+        yield findings.price_finding(health)
+    if settings.upstreams and not offline:
+        from service.cli.reachability import reach
+
+        for upstream, reached in zip(settings.upstreams, reach(settings.upstreams), strict=True):
+            yield reached.finding
+            if reached.clock is not None:
+                clocks[f"upstream {upstream.name}"] = reached.clock
+    yield findings.clock_finding(utc_now(), others=clocks)
+
+
+def _examine_store(settings: Settings) -> tuple[StoreHealth | None, list[Finding], bool]:
+    try:
+        store = Store(settings.store.url)
+    except TollkeeperError as error:
+        return None, [Finding("store", "problem", str(error))], True
+    with closing(store):
+        if store.is_sqlite and not Path(store.url.database or "").exists():
+            detail = f"{store} does not exist yet; `tollkeeper up` and `tollkeeper migrate` create it"
+            return None, [Finding("store", "warning", detail)], True
+        try:
+            health = store_health(store)
+        except TollkeeperError as error:
+            return None, [Finding("store", "problem", str(error))], store.is_sqlite
+        return health, list(findings.store_findings(health, name=str(store))), store.is_sqlite

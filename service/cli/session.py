@@ -1,0 +1,50 @@
+"""What a command needs of an installation: its settings, its store, its key registry."""
+
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from service.errors import StoreSchemaError
+from service.keys.registry import KeyRegistry
+from service.keys.secrets import Peppers, check_fingerprint, root_secret
+from service.settings import Settings, load
+from service.store.engine import Store
+from service.store.schema import migrate_if_needed, require_head
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)  # noqa: TID251  (the command line puts itself together)
+
+
+def load_settings(config: Path | None, **flags: Any) -> Settings:
+    """The settings; *flags* are options of the command under the names `store_url` and `data_dir`."""
+    keys = {"store_url": "store.url", "data_dir": "relay.data_dir"}
+    given = {keys[name]: value for name, value in flags.items()}
+    return load(config_path=config, environ=os.environ, flags=given).settings
+
+
+@contextmanager
+def open_store(settings: Settings, *, create: bool = False) -> Iterator[Store]:
+    """The store at the schema of this version: SQLite is migrated, PostgreSQL must have been.
+
+    A SQLite file that is not there is made only if *create* says so: most likely its path is wrong.
+    """
+    with closing(Store(settings.store.url)) as store:
+        if store.is_sqlite:
+            if not create and not Path(store.url.database or "").exists():
+                raise StoreSchemaError(f"the store {store} does not exist yet; run: tollkeeper up")
+            migrate_if_needed(store)
+        require_head(store)
+        yield store
+
+
+def key_registry(store: Store, settings: Settings) -> KeyRegistry:
+    """The keys of *store*; refuses another installation's secret."""
+    root = root_secret(settings, is_sqlite=store.is_sqlite)
+    with store.write() as tx:
+        check_fingerprint(tx, root)
+    return KeyRegistry(Peppers.of(root), now=utc_now, random_bytes=os.urandom)

@@ -1,0 +1,84 @@
+"""`tollkeeper usage`: totals over time, by any dimension."""
+
+from datetime import timedelta
+from typing import Any, get_args
+
+import click
+import msgspec
+
+from service.cli.filters import filter_options, narrowed
+from service.cli.options import json_option, list_of, store_options
+from service.cli.output import print_json, print_table
+from service.cli.session import load_settings, open_store, utc_now
+from service.reporting.figures import Measures
+from service.reporting.intervals import Interval
+from service.reporting.usage import UsageQuery, UsageReport, usage_report
+
+DEFAULT_RANGE = timedelta(days=30)
+_SHOWN = (
+    "requests",
+    "errors",
+    "input_tokens",
+    "output_tokens",
+    "cost_usd",
+    "unpriced_requests",
+    "p50_duration_ms",
+    "p95_duration_ms",
+)
+
+
+@click.command()
+@click.option("--by", "group_by", default="", help="Dimensions, separated by commas: model,key,project,…")
+@click.option(
+    "--interval", type=click.Choice(get_args(Interval)), help="One row for each (default: one in all)."
+)
+@filter_options
+@store_options
+@json_option
+def usage(*, group_by: str, interval: Interval | None, as_json: bool, **options: Any) -> None:
+    """Usage and cost of the last 30 days, or of --from and --to."""
+    settings = load_settings(options["config"], store_url=options["store_url"], data_dir=options["data_dir"])
+    now = utc_now()
+    asked = narrowed(options, timezone=settings.accounting.reporting_timezone, now=now)
+    until = asked.until or now
+    query = UsageQuery(
+        since=asked.since or until - DEFAULT_RANGE,
+        until=until,
+        interval=interval,
+        group_by=tuple(list_of(group_by) or ()),
+        timezone=asked.zone.key,
+        filters=asked.filters,
+    )
+    with open_store(settings) as store, store.read() as tx:
+        report = usage_report(tx, query)
+    if as_json:
+        print_json(report)
+    else:
+        _print_report(report)
+
+
+def _print_report(report: UsageReport) -> None:
+    dimensions = list(report.rows[0].dimensions) if report.rows else []
+    first = ["start"] if report.interval is not None else []
+    rows = []
+    for row in report.rows:
+        start = [row.start.astimezone(_zone(report)).isoformat(timespec="minutes")] if first else []
+        rows.append([*start, *row.dimensions.values(), *_cells(row.measures)])
+    if len(rows) != 1:
+        rows.append(["total", *[""] * (len(first) + len(dimensions) - 1), *_cells(report.total)])
+    header = [*first, *dimensions, *_SHOWN]
+    if not first and not dimensions:
+        rows = [_cells(report.total)]
+    click.echo(f"{report.since.isoformat()} to {report.until.isoformat()}, {report.timezone}", err=True)
+    print_table(header, rows, right=_SHOWN)
+
+
+def _zone(report: UsageReport) -> Any:
+    from service.reporting.intervals import time_zone
+
+    return time_zone(report.timezone)
+
+
+def _cells(measures: Measures) -> list[Any]:
+    values = msgspec.structs.asdict(measures)
+    return [values[name] for name in _SHOWN]
