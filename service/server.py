@@ -6,6 +6,7 @@ stops. A second signal does not wait. uvicorn's own shutdown would close the lis
 """
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from service.relay.server_protocol import StrictHttpProtocol
 POLL_S = 0.05
 INTERRUPT_GRACE_S = 5.0
 BACKLOG = 2048
+GC_THRESHOLDS = (20_000, 20, 50)
 
 
 class DrainingServer(uvicorn.Server):
@@ -95,6 +97,7 @@ def run_server(
             timeout_graceful_shutdown=1,
         )
         server = DrainingServer(config, context=context, on_ready=on_ready)
+        _settle_garbage_collector()
         ticker = asyncio.ensure_future(_tick(context))
         try:
             await server.serve(sockets=[listener])
@@ -108,6 +111,17 @@ def run_server(
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda number, _frame: signalled.append(number))
         runner.run(main())
+
+
+def _settle_garbage_collector() -> None:
+    """Take what lives as long as the process out of the collector's sight.
+
+    A relay holds tens of thousands of prices and routes that never become garbage; looking at them again and again
+    took a quarter of the time of a request. Requests leave almost no cycles, so looking less often costs no memory.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 async def _tick(context: RelayContext) -> None:

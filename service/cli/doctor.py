@@ -16,7 +16,7 @@ from service.cli.output import print_json, print_table
 from service.cli.session import utc_now
 from service.errors import TollkeeperError
 from service.settings import Loaded, Settings, survey
-from service.store.engine import Store
+from service.store.engine import Store, parse_url
 from service.store.health import StoreHealth, store_health
 
 JOURNAL_FOLDER = "journal"
@@ -74,16 +74,21 @@ def _examine_loaded(loaded: Loaded, *, offline: bool) -> Iterator[Finding]:
 
 
 def _examine_store(settings: Settings) -> tuple[StoreHealth | None, list[Finding], bool]:
+    """Its health, what was found, and whether it is on SQLite."""
+    is_sqlite = True
     try:
-        store = Store(settings.store.url)
-    except TollkeeperError as error:
-        return None, [Finding("store", "problem", str(error))], True
-    with closing(store):
-        if store.is_sqlite and not Path(store.url.database or "").exists():
-            detail = f"{store} does not exist yet; `tollkeeper up` and `tollkeeper migrate` create it"
-            return None, [Finding("store", "warning", detail)], True
-        try:
+        url = parse_url(settings.store.url)
+        is_sqlite = url.get_backend_name() == "sqlite"
+        if is_sqlite and _is_absent(Path(url.database or "")):
+            detail = f"{url} does not exist yet; `tollkeeper up` and `tollkeeper migrate` create it"
+            return None, [Finding("store", "warning", detail)], is_sqlite
+        with closing(Store(settings.store.url)) as store:
             health = store_health(store)
-        except TollkeeperError as error:
-            return None, [Finding("store", "problem", str(error))], store.is_sqlite
-        return health, list(findings.store_findings(health, name=str(store))), store.is_sqlite
+            return health, list(findings.store_findings(health, name=str(store))), is_sqlite
+    except TollkeeperError as error:
+        return None, [Finding("store", "problem", str(error))], is_sqlite
+
+
+def _is_absent(file: Path) -> bool:
+    """A file that could be created; where its directory is missing too, opening the store says so."""
+    return file.parent.is_dir() and not file.exists()

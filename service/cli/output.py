@@ -7,7 +7,7 @@ from typing import Any
 import click
 import msgspec
 
-NOTHING = "-"
+NOT_KNOWN = "-"
 
 
 def print_json(value: Any) -> None:
@@ -38,14 +38,16 @@ def print_fields(fields: Iterable[tuple[str, Any]]) -> None:
 def cell_text(value: Any) -> str:
     """A value on one line, without control characters."""
     match value:
-        case None | "":
-            return NOTHING
+        case None:
+            return NOT_KNOWN
         case bool():
             return "yes" if value else "no"
         case datetime():
             return value.strftime("%Y-%m-%d %H:%M:%SZ")
         case float():
             return f"{value:.1f}"
+        case [] | ():
+            return NOT_KNOWN
         case list() | tuple():
             text = ", ".join(map(cell_text, value))
         case dict():

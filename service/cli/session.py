@@ -11,7 +11,7 @@ from service.errors import StoreSchemaError
 from service.keys.registry import KeyRegistry
 from service.keys.secrets import Peppers, check_fingerprint, root_secret
 from service.settings import Settings, load
-from service.store.engine import Store
+from service.store.engine import Store, parse_url
 from service.store.schema import migrate_if_needed, require_head
 
 
@@ -33,10 +33,11 @@ def open_store(settings: Settings, *, create: bool = False) -> Iterator[Store]:
 
     A SQLite file that is not there is made only if *create* says so: most likely its path is wrong.
     """
+    url = parse_url(settings.store.url)
+    if url.get_backend_name() == "sqlite" and not create and not Path(url.database or "").exists():
+        raise StoreSchemaError(f"the store {url} does not exist yet; run: tollkeeper up")
     with closing(Store(settings.store.url)) as store:
         if store.is_sqlite:
-            if not create and not Path(store.url.database or "").exists():
-                raise StoreSchemaError(f"the store {store} does not exist yet; run: tollkeeper up")
             migrate_if_needed(store)
         require_head(store)
         yield store

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any, get_args
+from zoneinfo import ZoneInfo
 
 import click
 import msgspec
@@ -12,7 +13,7 @@ from service.cli.output import print_json, print_table
 from service.cli.session import load_settings, open_store, utc_now
 from service.reporting.figures import Measures
 from service.reporting.intervals import Interval
-from service.reporting.usage import UsageQuery, UsageReport, usage_report
+from service.reporting.usage import UsageQuery, UsageReport, UsageRow, usage_report
 
 DEFAULT_RANGE = timedelta(days=30)
 _SHOWN = (
@@ -54,29 +55,23 @@ def usage(*, group_by: str, interval: Interval | None, as_json: bool, **options:
     if as_json:
         print_json(report)
     else:
-        _print_report(report)
+        _print_report(report, zone=asked.zone)
 
 
-def _print_report(report: UsageReport) -> None:
-    dimensions = list(report.rows[0].dimensions) if report.rows else []
-    first = ["start"] if report.interval is not None else []
-    rows = []
-    for row in report.rows:
-        start = [row.start.astimezone(_zone(report)).isoformat(timespec="minutes")] if first else []
-        rows.append([*start, *row.dimensions.values(), *_cells(row.measures)])
-    if len(rows) != 1:
-        rows.append(["total", *[""] * (len(first) + len(dimensions) - 1), *_cells(report.total)])
-    header = [*first, *dimensions, *_SHOWN]
-    if not first and not dimensions:
-        rows = [_cells(report.total)]
-    click.echo(f"{report.since.isoformat()} to {report.until.isoformat()}, {report.timezone}", err=True)
-    print_table(header, rows, right=_SHOWN)
+def _print_report(report: UsageReport, *, zone: ZoneInfo) -> None:
+    click.echo(f"{report.since.isoformat()} to {report.until.isoformat()}, {zone.key}", err=True)
+    if report.interval is None and not report.group_by:
+        print_table(_SHOWN, [_cells(report.total)], right=_SHOWN)
+        return
+    dimensions = list(report.rows[0].dimensions) if report.rows else list(report.group_by)
+    names = [*(["start"] if report.interval is not None else []), *dimensions]
+    rows = [[*_labels(row, zone=zone)[-len(names) :], *_cells(row.measures)] for row in report.rows]
+    rows.append(["total", *[""] * (len(names) - 1), *_cells(report.total)])
+    print_table([*names, *_SHOWN], rows, right=_SHOWN)
 
 
-def _zone(report: UsageReport) -> Any:
-    from service.reporting.intervals import time_zone
-
-    return time_zone(report.timezone)
+def _labels(row: UsageRow, *, zone: ZoneInfo) -> list[Any]:
+    return [row.start.astimezone(zone).isoformat(timespec="minutes"), *row.dimensions.values()]
 
 
 def _cells(measures: Measures) -> list[Any]:

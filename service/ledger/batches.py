@@ -4,16 +4,27 @@ A record that the store refuses for its content is bisected out of its batch int
 the rest proceeds.
 """
 
+import sqlite3
 from collections.abc import Iterable
 
-from sqlalchemy.exc import DBAPIError
+import psycopg
+from sqlalchemy.exc import DataError, IntegrityError
 
 from service.ledger.journal import Alarm
 from service.ledger.record import RequestRecord, uuid_text
 from service.ledger.writer import Writer
 
 BATCH = 1_000
-REFUSALS = (DBAPIError, OverflowError, ValueError)
+REFUSALS = (
+    DataError,
+    IntegrityError,
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    sqlite3.IntegrityError,
+    OverflowError,
+    ValueError,
+)
+"""What is wrong with a record, not with the store."""
 
 
 class BatchWriter:

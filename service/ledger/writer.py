@@ -3,7 +3,7 @@
 `id` decides: what is stored already is left out, so the same batch may come again after an unknown commit.
 Batches go to the drivers in the shape these like: `executemany` on SQLite (where `RETURNING` would silently return
 nothing on Python 3.11, so the stored ids are looked up first, inside the same immediate transaction), `unnest`
-arrays with ON CONFLICT DO NOTHING on PostgreSQL.
+arrays with ON CONFLICT DO NOTHING on PostgreSQL. The drivers are called directly, so their errors are told apart here.
 """
 
 import sqlite3
@@ -12,11 +12,12 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from psycopg import Connection as PostgresConnection
+import psycopg
 from sqlalchemy import Connection, insert
 from sqlalchemy.dialects import postgresql
 
-from service.ledger.record import RequestRecord
+from service.errors import StoreUnavailableError
+from service.ledger.record import RequestRecord, clip
 from service.ledger.rollups import fold, upsert
 from service.store.engine import Store
 from service.store.tables import dead_letter, request_record
@@ -28,6 +29,8 @@ _ID_FIELDS = frozenset({"id", "request_id"})
 _JSON_AT = tuple(position for position, name in enumerate(FIELDS) if name in _JSON_FIELDS)
 _IDS_AT = tuple(position for position, name in enumerate(FIELDS) if name in _ID_FIELDS)
 _COLUMNS = ", ".join(FIELDS)
+_UNREACHABLE = (sqlite3.OperationalError, psycopg.OperationalError, psycopg.InterfaceError)
+_LONGEST_REASON = 2_000
 _encode = msgspec.json.Encoder().encode
 
 
@@ -40,8 +43,20 @@ class Writer:
         self._postgres_insert = _postgres_insert()
 
     def write(self, records: Sequence[RequestRecord]) -> int:
-        """Store what is not stored yet and add it to the rollups; returns how many were new."""
-        batch = list({record.id: record for record in records}.values())
+        """Store what is not stored yet and add it to the rollups; returns how many were new.
+
+        Of records with one id the first counts, in a batch as in the store. Raises StoreUnavailableError; what the
+        store says about the content of a record comes as the driver's error.
+        """
+        batch: dict[bytes, RequestRecord] = {}
+        for record in records:
+            batch.setdefault(record.id, record)
+        try:
+            return self._write(list(batch.values()))
+        except _UNREACHABLE as error:
+            raise StoreUnavailableError(f"the store {self._store} cannot be used now: {error}") from error
+
+    def _write(self, batch: list[RequestRecord]) -> int:
         with self._store.write() as tx:
             if self._store.is_sqlite:
                 fresh = _insert_sqlite(tx, batch)
@@ -58,14 +73,14 @@ class Writer:
                 id=UUID(bytes=record.id),
                 received_at=from_micros(self._clock()),
                 record=msgspec.msgpack.encode(record),
-                error=error[:2000],
+                error=clip(error, _LONGEST_REASON),
             )
             tx.execute(dead_letter.delete().where(dead_letter.c.id == UUID(bytes=record.id)))
             tx.execute(statement)
 
     def _insert_postgres(self, tx: Connection, batch: list[RequestRecord]) -> list[RequestRecord]:
         raw = tx.connection.driver_connection
-        assert isinstance(raw, PostgresConnection)
+        assert isinstance(raw, psycopg.Connection)
         rows = [_row(record) for record in batch]
         for row in rows:
             for position in _IDS_AT:

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.errors import JournalError, JournalFullError
-from service.ledger.frames import HEADER, Kind, scan
 from service.ledger.chain import RESERVE
+from service.ledger.frames import HEADER, Kind, scan
 from service.ledger.journal import LARGEST_COMPLETION, Journal
 from service.ledger.record import Intent, Progress, RequestRecord
 from service.ledger.recorder import completed

@@ -13,6 +13,7 @@ from tests.support.relay import upstream as configured
 from tests.support.upstream import Upstream
 
 MakeRelay = Callable[..., Relay]
+MakeWorld = Callable[..., "World"]
 
 
 class World(NamedTuple):
@@ -68,6 +69,23 @@ def client(relay: Relay) -> Iterator[Client]:
     """A connection to the shared relay, with a valid key."""
     with relay.client() as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def make_world(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeWorld]:
+    """Makes a relay with one upstream, named `a`, for the tests of one module: `make_world(max_body_bytes=4096)`."""
+    with ExitStack() as stack:
+
+        def make(*, upstream: dict[str, Any] | None = None, **more: Any) -> World:
+            folder = tmp_path_factory.mktemp("relay")
+            url = priced_sqlite(shared_folder, to=folder / "tollkeeper.db")
+            peer = stack.enter_context(Upstream())
+            settings = [configured("a", peer.url, **(upstream or {}))]
+            return World(
+                stack.enter_context(Relay(folder, store_url=url, upstreams=settings, **more)), {"a": peer}
+            )
+
+        yield make
 
 
 @pytest.fixture

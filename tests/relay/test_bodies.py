@@ -1,11 +1,11 @@
 """Request bodies that are too long, too slow, not whole, encoded, or framed in unusual ways."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import pytest
 
-from tests.relay.conftest import MakeRelay
+from tests.relay.conftest import MakeRelay, MakeWorld, World
 from tests.relay.test_refusals import assert_refused
 from tests.support.relay import CHAT, CutError, Relay
 from tests.support.relay import upstream as configured
@@ -16,15 +16,21 @@ BODY = json.dumps(CHAT).encode()
 CHUNKED = b"transfer-encoding: chunked"
 
 
-@pytest.fixture
-def upstream(make_upstream: Callable[[], Upstream]) -> Upstream:
-    return make_upstream()
-
-
-@pytest.fixture
-def narrow(make_relay: MakeRelay, upstream: Upstream) -> Relay:
+@pytest.fixture(scope="module")
+def world(make_world: MakeWorld) -> World:
     """A relay that takes short bodies only."""
-    return make_relay(configured("a", upstream.url), max_body_bytes=LIMIT)
+    return make_world(max_body_bytes=LIMIT)
+
+
+@pytest.fixture
+def narrow(world: World) -> Relay:
+    return world.relay
+
+
+@pytest.fixture
+def upstream(world: World) -> Iterator[Upstream]:
+    yield world.upstreams["a"]
+    world.upstreams["a"].forget()
 
 
 def padded(size: int) -> bytes:
