@@ -135,6 +135,18 @@ def forwarder(*, upstream: int, transport: str) -> Target:
     return Target(name, port, process=process)
 
 
+def _create_key(conf: Path, *, environment: dict[str, str], budget: str) -> str:
+    arguments = [str(COMMAND), "keys", "create", "--name", "bench", "--json", "--config", str(conf)]
+    arguments += ["--budget", budget] if budget else []
+    made = subprocess.run(
+        arguments, env=environment, cwd=conf.parent, capture_output=True, text=True, check=False
+    )
+    if made.returncode:
+        raise SkippedError(f"`keys create` failed: {(made.stderr or made.stdout).strip()[-400:]}")
+    key: str = json.loads(made.stdout)["key"]
+    return key
+
+
 def relay(folder: Path, *, upstream: int, budget: str) -> Target:
     """The relay with everything on; a hard budget too, unless *budget* is empty."""
     if not COMMAND.exists():
@@ -144,12 +156,7 @@ def relay(folder: Path, *, upstream: int, budget: str) -> Target:
     conf.write_text(RELAY_CONF.format(folder=folder, port=port, upstream=upstream), encoding="utf-8")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TOLLKEEPER_")}
     environment["BENCH_UPSTREAM_KEY"] = "sk-bench-7d1f0c5a9e3b4826"
-    arguments = [str(COMMAND), "keys", "create", "--name", "bench", "--json", "--config", str(conf)]
-    arguments += ["--budget", budget] if budget else []
-    made = subprocess.run(arguments, env=environment, cwd=folder, capture_output=True, text=True, check=False)
-    if made.returncode:
-        raise SkippedError(f"`keys create` failed: {(made.stderr or made.stdout).strip()[-400:]}")
-    key: str = json.loads(made.stdout)["key"]
+    key = _create_key(conf, environment=environment, budget=budget)
     with (folder / "relay.log").open("wb") as log:
         process = subprocess.Popen(
             [str(COMMAND), "serve", "--config", str(conf)],

@@ -5,6 +5,7 @@ It draws the frame, runs the chosen page, and shows a calm page that recovers by
 
 import streamlit as st
 
+from dashboard.brand import LOGO
 from dashboard.navigation import all_pages
 from dashboard.views import away
 from service.errors import StoreUnavailableError
@@ -14,8 +15,8 @@ def main() -> None:
     """Draw the page of this address."""
     st.set_page_config(page_title="Tollkeeper", page_icon=":material/toll:", layout="wide")
     pages = all_pages()
-    page = st.navigation(list(pages.values()))
-    st.logo(":material/toll:", size="large")
+    page = st.navigation(list(pages.values()), position="top")
+    st.logo(LOGO, size="large")
     try:
         page.run()
     except StoreUnavailableError:

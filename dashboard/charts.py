@@ -70,19 +70,20 @@ def tokens(report: UsageReport) -> Option:
     rows = [row.measures for row in report.rows]
     cached = [row.cache_read_input_tokens or 0 for row in rows]
     fresh = [(row.input_tokens or 0) - hit for row, hit in zip(rows, cached, strict=True)]
+    output = [row.output_tokens or 0 for row in rows]
+    scale, unit, decimals = _scale(max(map(sum, zip(fresh, cached, output, strict=True)), default=0))
     shown = [
-        Series("Input", _some(fresh)),
-        Series("Cached input", _some(cached)),
-        Series("Output", _some([row.output_tokens or 0 for row in rows])),
+        Series(name, tuple(value / scale if value else None for value in values))
+        for name, values in (("Input", fresh), ("Cached input", cached), ("Output", output))
     ]
-    return _bars(report, shown, value_format="%,d")
+    return _bars(report, shown, value_format=f"%,.{decimals}f{unit}", axis=f"{{value}}{unit}")
 
 
 def error_rate(report: UsageReport) -> Option:
-    """A line of the share of requests that failed."""
-    shown = [Series("Error rate", tuple(row.measures.error_rate for row in report.rows), RED)]
-    option = _lines(report, shown, value_format="percent", axis="{value}")
-    option["yAxis"]["axisLabel"] = {"show": True}
+    """A line of the share of requests that failed, in percent."""
+    rates = (row.measures.error_rate for row in report.rows)
+    shown = [Series("Error rate", tuple(None if rate is None else rate * 100 for rate in rates), RED)]
+    option = _lines(report, shown, value_format="%.2f%%", axis="{value}%")
     option["yAxis"]["min"] = 0
     option["series"][0]["areaStyle"] = {"opacity": 0.12}
     return option
@@ -190,7 +191,7 @@ def _plot(
         label["interval"] = _HOURS_PER_LABEL - 1
     return {
         "animation": False,
-        "grid": {"left": 4, "right": 8, "top": 36, "bottom": 2, "containLabel": True},
+        "grid": {"left": 4, "right": 26, "top": 36, "bottom": 2, "containLabel": True},
         "legend": {"type": "scroll", "top": 0, "left": 0, **_LEGEND, "show": len(series) > 1},
         "tooltip": {"trigger": "axis", "valueFormatter": value_format, "confine": True, "order": "valueDesc"},
         "xAxis": {"type": "category", "data": labels, "axisTick": {"show": False}, "axisLabel": label},
@@ -225,6 +226,13 @@ def _some(values: Sequence[int]) -> tuple[int | None, ...]:
 
 def _seconds(ms: float | None) -> float | None:
     return None if ms is None else ms / 1000
+
+
+def _scale(largest: int) -> tuple[int, str, int]:
+    """By what to divide counts, the letter for that, and the decimals that are left."""
+    if largest >= 10**7:
+        return 10**6, "M", 3
+    return (10**3, "k", 1) if largest >= 10**4 else (1, "", 0)
 
 
 def _decimals(smallest_nanos: int) -> int:

@@ -75,7 +75,7 @@ def breakdown(report: UsageReport, *, names: Named, dimension: str, label: str) 
     config = {
         label: column.TextColumn(pinned=True, width="medium"),
         "Spend": column.NumberColumn(format=_usd_format(costs)),
-        "Share": column.ProgressColumn(format="percent", min_value=0, max_value=1, width="small"),
+        "Share": column.ProgressColumn(format="percent", min_value=0, max_value=1, width=130),
         "Requests": column.NumberColumn(format="localized"),
         "Tokens": column.NumberColumn(format="compact", help="Input and output."),
         "$ per 1M tokens": column.NumberColumn(
@@ -97,33 +97,37 @@ def log(rows: Sequence[Mapping[str, Any]], *, timezone: str) -> Shown:
         "Outcome": [[row["outcome"]] for row in rows],
         "Model": [row["upstream_model"] or row["requested_model"] for row in rows],
         "Key": [row["key_name"] or row["key_id"] for row in rows],
-        "Project": [row["project"] for row in rows],
-        "Upstream": [row["upstream"] for row in rows],
         "Input": [row["input_tokens"] for row in rows],
         "Output": [row["output_tokens"] for row in rows],
         "Cost": [_usd(row["cost_nanos"]) for row in rows],
-        "Priced": [row["cost_status"] for row in rows],
-        "First token": [row["ttft_ms"] for row in rows],
         "Duration": [row["duration_ms"] for row in rows],
+        "First token": [row["ttft_ms"] for row in rows],
         "Status": [row["http_status"] for row in rows],
+        "Project": [row["project"] for row in rows],
+        "Upstream": [row["upstream"] for row in rows],
+        "Priced": [row["cost_status"] for row in rows],
     }
     column = st.column_config
     config = {
         "Time": column.TextColumn(help=f"When the request began, on the clock of {timezone}.", width=150),
         "Outcome": column.MultiselectColumn(
-            options=list(OUTCOME_COLORS), color=list(OUTCOME_COLORS.values()), width=130
+            options=list(OUTCOME_COLORS), color=list(OUTCOME_COLORS.values()), width=125
         ),
-        "Model": column.TextColumn(width=150),
-        "Key": column.TextColumn(width=130),
-        "Project": column.TextColumn(width=100),
+        "Model": column.TextColumn(width=145),
+        "Key": column.TextColumn(width=125),
+        "Input": column.NumberColumn(
+            format="localized", help="Input tokens, cached ones included.", width=65
+        ),
+        "Output": column.NumberColumn(
+            format="localized", help="Output tokens, reasoning included.", width=65
+        ),
+        "Cost": column.NumberColumn(format=_usd_format([row["cost_nanos"] for row in rows]), width=95),
+        "Duration": column.NumberColumn(format="%,.0f ms", width=85),
+        "First token": column.NumberColumn(format="%,.0f ms", width=85),
+        "Status": column.NumberColumn(format="%d", width=60),
+        "Project": column.TextColumn(width=95),
         "Upstream": column.TextColumn(width=110),
-        "Input": column.NumberColumn(format="localized", help="Input tokens, cached ones included."),
-        "Output": column.NumberColumn(format="localized", help="Output tokens, reasoning included."),
-        "Cost": column.NumberColumn(format=_usd_format([row["cost_nanos"] for row in rows])),
-        "Priced": column.TextColumn(help="How the cost came about.", width=80),
-        "First token": column.NumberColumn(format="%,.0f ms"),
-        "Duration": column.NumberColumn(format="%,.0f ms"),
-        "Status": column.NumberColumn(format="%d"),
+        "Priced": column.TextColumn(help="How the cost came about.", width=75),
     }
     whole = dict.fromkeys(("Input", "Output", "Status"), pa.int64())
     real = dict.fromkeys(("Cost", "First token", "Duration"), pa.float64())

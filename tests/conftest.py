@@ -1,5 +1,6 @@
 """Fixtures that every test may use: a migrated store, on SQLite and on a real PostgreSQL."""
 
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -70,3 +71,10 @@ def empty_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stor
     with closing(Store(url)) as opened:
         yield opened
     server.drop(url)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In continuous integration nothing may be skipped: a test that did not run proves nothing."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -5,86 +5,28 @@ and what it covers, stands in its help.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
+
+import msgspec
 
 from dashboard import formats
 from dashboard.periods import Period
+from service.pricing.money import NANOS_PER_USD
 from service.reporting.figures import Measures
 from service.reporting.usage import UsageReport
 
-_HIGHER_IS_BETTER, _LOWER_IS_BETTER, _NEITHER = "normal", "inverse", "blue"
+Value = Callable[[Measures], float | None]
 
 
-def headlines(report: UsageReport, *, before: Measures, chosen: Period) -> list[dict[str, Any]]:
-    """One after the other, as they stand on the page."""
-    total = report.total
-    versus = f"vs {chosen.compared_with}"
+class Headline(msgspec.Struct, frozen=True, kw_only=True):
+    """One figure: what it is, how it is written, what it says about itself, how a change of it is judged."""
 
-    def pace(now: float | None, past: float | None) -> str | None:
-        if not past or now is None:
-            return None
-        return formats.change(
-            now / chosen.elapsed.total_seconds(), past / chosen.before_elapsed.total_seconds()
-        )
-
-    def figure(
-        label: str, value: str, delta: str | None, *, color: str, of: Callable[[Measures], float | None]
-    ) -> dict[str, Any]:
-        return {
-            "label": label,
-            "value": value,
-            "delta": delta,
-            "delta_color": color,
-            "delta_description": None,
-            "chart_data": [of(row.measures) or 0 for row in report.rows],
-            "chart_type": "area",
-            "help": f"{_EXPLAINED[label](total)} Change: {versus}.",
-        }
-
-    return [
-        figure(
-            "Spend",
-            formats.short_usd(total.cost_nanos),
-            pace(total.cost_nanos, before.cost_nanos),
-            color=_NEITHER,
-            of=lambda row: (row.cost_nanos or 0) / 1e9,
-        ),
-        figure(
-            "Requests",
-            formats.count(total.requests),
-            pace(total.requests, before.requests),
-            color=_NEITHER,
-            of=lambda row: row.requests,
-        ),
-        figure(
-            "Tokens",
-            formats.compact(all_tokens(total)),
-            pace(all_tokens(total), all_tokens(before)),
-            color=_NEITHER,
-            of=all_tokens,
-        ),
-        figure(
-            "Error rate",
-            formats.percent(total.error_rate),
-            formats.points(total.error_rate, before.error_rate),
-            color=_LOWER_IS_BETTER,
-            of=lambda row: row.error_rate,
-        ),
-        figure(
-            "p95 latency",
-            formats.duration(total.p95_duration_ms),
-            formats.change(total.p95_duration_ms, before.p95_duration_ms),
-            color=_LOWER_IS_BETTER,
-            of=lambda row: row.p95_duration_ms,
-        ),
-        figure(
-            "Priced",
-            formats.percent(total.coverage),
-            formats.points(total.coverage, before.coverage),
-            color=_HIGHER_IS_BETTER,
-            of=lambda row: row.coverage,
-        ),
-    ]
+    label: str
+    of: Value
+    write: Callable[[Measures], str]
+    explain: Callable[[Measures], str]
+    compared: Literal["per time", "as points", "in percent"]
+    color: Literal["normal", "inverse", "blue"]
 
 
 def all_tokens(measures: Measures) -> int | None:
@@ -94,49 +36,103 @@ def all_tokens(measures: Measures) -> int | None:
     return (measures.input_tokens or 0) + (measures.output_tokens or 0)
 
 
-def _spend(total: Measures) -> str:
-    return f"Exactly {formats.usd(total.cost_nanos)}.".replace("$", "\\$")
+HEADLINES = (
+    Headline(
+        label="Spend",
+        of=lambda row: None if row.cost_nanos is None else row.cost_nanos / NANOS_PER_USD,
+        write=lambda row: formats.short_usd(row.cost_nanos).replace("$", "\\$"),
+        explain=lambda row: f"Exactly {formats.usd(row.cost_nanos)}.".replace("$", "\\$"),
+        compared="per time",
+        color="blue",
+    ),
+    Headline(
+        label="Requests",
+        of=lambda row: row.requests,
+        write=lambda row: formats.count(row.requests),
+        explain=lambda row: (
+            f"{formats.count(row.attempts)} attempts for {formats.count(row.requests)} requests; "
+            f"{formats.count(row.refused_requests)} were refused, the client left "
+            f"{formats.count(row.disconnected_requests)}."
+        ),
+        compared="per time",
+        color="blue",
+    ),
+    Headline(
+        label="Tokens",
+        of=all_tokens,
+        write=lambda row: formats.compact(all_tokens(row)),
+        explain=lambda row: (
+            f"{formats.count(row.input_tokens)} in, of these {formats.count(row.cache_read_input_tokens)} from a cache; "
+            f"{formats.count(row.output_tokens)} out, of these {formats.count(row.reasoning_output_tokens)} reasoning."
+        ),
+        compared="per time",
+        color="blue",
+    ),
+    Headline(
+        label="Error rate",
+        of=lambda row: row.error_rate,
+        write=lambda row: formats.percent(row.error_rate),
+        explain=lambda row: f"{formats.count(row.errors)} of {formats.count(row.requests)} requests failed.",
+        compared="as points",
+        color="inverse",
+    ),
+    Headline(
+        label="p95 latency",
+        of=lambda row: row.p95_duration_ms,
+        write=lambda row: formats.duration(row.p95_duration_ms),
+        explain=lambda row: (
+            f"19 of 20 requests took less, half of them less than {formats.duration(row.p50_duration_ms)}; "
+            f"first token p95 {formats.duration(row.p95_ttft_ms)}."
+        ),
+        compared="in percent",
+        color="inverse",
+    ),
+    Headline(
+        label="Coverage",
+        of=lambda row: row.coverage,
+        write=lambda row: formats.percent(row.coverage),
+        explain=lambda row: (
+            f"Share of the forwarded attempts whose price is known; {formats.count(row.unpriced_requests)} have none "
+            f"and count as nothing. The provider reported the usage of {formats.count(row.usage_source['provider'])}; "
+            f"that of {formats.count(row.estimated_requests)} is estimated."
+        ),
+        compared="as points",
+        color="normal",
+    ),
+)
 
 
-def _requests(total: Measures) -> str:
-    return (
-        f"{formats.count(total.attempts)} attempts for {formats.count(total.requests)} requests; "
-        f"{formats.count(total.refused_requests)} refused, {formats.count(total.disconnected_requests)} left by the client."
-    )
+def metrics(report: UsageReport, *, before: Measures | None, chosen: Period) -> list[dict[str, Any]]:
+    """The arguments of `st.metric` for each figure; without changes where *before* is None."""
+    return [
+        {
+            "label": one.label,
+            "value": one.write(report.total),
+            "delta": None if before is None else _change(one, report.total, before=before, chosen=chosen),
+            "delta_color": one.color,
+            "chart_data": [one.of(row.measures) or 0 for row in report.rows],
+            "chart_type": "area",
+            "help": f"{one.explain(report.total)} {_comparison(before, chosen)}",
+        }
+        for one in HEADLINES
+    ]
 
 
-def _tokens(total: Measures) -> str:
-    return (
-        f"{formats.count(total.input_tokens)} in, of these {formats.count(total.cache_read_input_tokens)} read from a "
-        f"cache; {formats.count(total.output_tokens)} out, of these {formats.count(total.reasoning_output_tokens)} "
-        "for reasoning."
-    )
+def _change(one: Headline, total: Measures, *, before: Measures, chosen: Period) -> str | None:
+    now, past = one.of(total), one.of(before)
+    match one.compared:
+        case "as points":
+            return formats.points(now, past)
+        case "in percent":
+            return formats.change(now, past)
+        case "per time":
+            if now is None or past is None:
+                return None
+            lengths = chosen.elapsed / chosen.before_elapsed
+            return formats.change(now / lengths, past)
 
 
-def _errors(total: Measures) -> str:
-    return f"{formats.count(total.errors)} of {formats.count(total.requests)} requests failed."
-
-
-def _latency(total: Measures) -> str:
-    return (
-        f"19 of 20 requests took less, half of them less than {formats.duration(total.p50_duration_ms)}; "
-        f"first token p95 {formats.duration(total.p95_ttft_ms)}."
-    )
-
-
-def _priced(total: Measures) -> str:
-    return (
-        f"Share of the forwarded attempts whose price is known; {formats.count(total.unpriced_requests)} have none. "
-        f"Usage was reported by the provider for {formats.count(total.usage_source['provider'])}, "
-        f"estimated for {formats.count(total.estimated_requests)}."
-    )
-
-
-_EXPLAINED: dict[str, Callable[[Measures], str]] = {
-    "Spend": _spend,
-    "Requests": _requests,
-    "Tokens": _tokens,
-    "Error rate": _errors,
-    "p95 latency": _latency,
-    "Priced": _priced,
-}
+def _comparison(before: Measures | None, chosen: Period) -> str:
+    if before is None:
+        return "The books do not go back far enough for a comparison."
+    return f"Compared with {chosen.compared_with}; amounts and counts per elapsed time."

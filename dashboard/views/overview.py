@@ -62,7 +62,7 @@ def _figures(preset: str, timezone: str) -> None:
     )
     before = data.usage(UsageQuery(since=chosen.before_since, until=chosen.before_until, timezone=timezone))
     grid = st.grid(6, min_column_width=150, gap="small", key="figures")
-    for headline in headlines.headlines(report, before=before.total, chosen=chosen):
+    for headline in headlines.metrics(report, before=before.total, chosen=chosen):
         grid.metric(**headline, border=True, height="stretch")
     if not report.total.requests:
         _nothing_here(timezone)

@@ -14,7 +14,6 @@ from service.reporting.rows import Page, RequestFilter
 from service.reporting.usage import UsageQuery
 
 PAGE_ROWS = 50
-ROW_HEIGHT = 35
 OUTCOMES = tuple(tables.OUTCOME_COLORS)
 OPTIONS_FROM = timedelta(days=90)
 _FILTERS = ("key", "model", "upstream")
@@ -102,7 +101,7 @@ def _rows(page: Page, timezone: str) -> None:
         column_config=shown.config,
         hide_index=True,
         placeholder=formats.UNKNOWN,
-        height=ROW_HEIGHT * (len(page.data) + 1) + 3,
+        height="content",
         on_select="rerun",
         selection_mode="single-cell",
         key="log",

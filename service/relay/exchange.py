@@ -65,6 +65,7 @@ class Exchange(Interruptible):
         self._attempt: Attempt | None = None
         self._call: UpstreamCall | None = None
         self._interrupted = False
+        self._option_refused = False
         self._drain_timer: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
@@ -126,9 +127,10 @@ class Exchange(Interruptible):
                 case Verdict.NEXT_UPSTREAM:
                     provider = candidates.popleft()
                     ask_usage = self._should_ask_usage(provider)
+                    self._option_refused = False
                 case Verdict.WITHOUT_USAGE_OPTION:
-                    self._context.refuses_stream_options.add(provider.name)
                     ask_usage = False
+                    self._option_refused = True
 
     async def _make_attempt(
         self, provider: Provider, *, number: int, ask_usage: bool, alternative: bool
@@ -140,6 +142,8 @@ class Exchange(Interruptible):
                 self._upstream_request(attempt, ask_usage=ask_usage), timeouts=provider.timeouts
             )
             self._call = call
+            if self.reply.gone or self._interrupted:  # while the attempt before this one was being given up
+                call.abort()
             verdict = await self._converse(attempt, call, ask_usage=ask_usage, alternative=alternative)
             await call.release()
         except BaseException as error:
@@ -159,6 +163,7 @@ class Exchange(Interruptible):
         try:
             attempt.answered(await call.head())
             answering = True
+            self._learn(attempt)
             if _is_event_stream(attempt):
                 meter = StreamMeter(
                     attempt.provider.dialect,
@@ -234,6 +239,11 @@ class Exchange(Interruptible):
         """The upstream failed after its terminal event: the answer was whole."""
         await self.reply.finish()
         return Verdict.ANSWERED
+
+    def _learn(self, attempt: Attempt) -> None:
+        """Only where leaving the option out has helped it is at fault: a client could name it in a request of its own."""
+        if self._option_refused and attempt.status in OK_STATUSES:
+            self._context.refuses_stream_options.add(attempt.provider.name)
 
     def _may_retry(self) -> bool:
         return not self.reply.gone and not self._interrupted and self._context.retry_allowance.take()

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, cast
 
-import httpcore
 import httpx
 
 from service.errors import (
@@ -91,7 +90,7 @@ class HttpxCall:
         self._response: httpx.Response | None = None
         self._ends_at = 0.0
         self._phase: Phase = "connect"
-        self._half_open: httpcore.AsyncNetworkStream | None = None
+        self._half_open: Any = None  # httpcore's network stream
         self._sent = False
         self._aborted = False
 

@@ -1,21 +1,26 @@
 """The writer: every record once, whatever is repeated, and the rollups in the same transaction."""
 
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, func, select
 
-from service.ledger.record import RequestRecord, clip
+from service.errors import StoreUnavailableError
+from service.ledger.record import RequestRecord
 from service.ledger.writer import FIELDS, Writer
 from service.reporting.check import check
 from service.store.engine import Store
 from service.store.tables import dead_letter, request_record, usage_rollup
-from tests.ledger.making import T0, ended, fresh_id, opening
+from tests.ledger.making import T0, ended, opening
 from tests.support.records import some, stored_rollups, wipe
 
 
@@ -99,22 +104,107 @@ def test_batches_in_any_order_and_overlap_give_the_same_books(sqlite_store: Stor
     assert check(sqlite_store) == []
 
 
-class Unlucky(Store):
-    """A store whose transactions are rolled back just before they commit, or whose commit is not confirmed."""
-
-    fail: Callable[[Connection], None] | None = None
+class KilledError(Exception):
+    """The process ends here."""
 
 
-@pytest.mark.parametrize(("confirmed", "rows"), [("before the commit", 0), ("after the commit", 1)])
-def test_records_and_rollups_are_committed_together(sqlite_store: Store, confirmed: str, rows: int) -> None:
-    """The process ends between the statements and the commit, or between the commit and its confirmation."""
+class KillingStore(Store):
+    """A store whose user is killed just before a commit, or just after it, before anybody heard of it."""
+
+    kill: Literal["no", "before commit", "after commit"] = "no"
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        with super().write() as tx:
+            yield tx
+            if self.kill == "before commit":
+                raise KilledError
+        if self.kill == "after commit":
+            raise KilledError
+
+
+@pytest.mark.parametrize(("kill", "stored"), [("before commit", 0), ("after commit", 1)])
+def test_records_and_rollups_are_committed_together(
+    store_url: str, kill: Literal["before commit", "after commit"], stored: int
+) -> None:
     record = ended(opening())
-    if rows:
-        assert writer(sqlite_store).write([record]) == 1
-    else:
-        with pytest.raises(KeyboardInterrupt), sqlite_store.write():
-            _write_inside(sqlite_store, record)
-            raise KeyboardInterrupt(confirmed)
-    assert (len(stored_ids(sqlite_store)), requests_in_rollups(sqlite_store)) == (rows, rows)
-    assert writer(sqlite_store).write([record]) == 1 - rows
-    assert (len(stored_ids(sqlite_store)), requests_in_rollups(sqlite_store)) == (1, 1)
+    with closing(KillingStore(store_url)) as store:
+        store.kill = kill
+        with pytest.raises(KilledError):
+            writer(store).write([record])
+        store.kill = "no"
+        assert (len(stored_ids(store)), requests_in_rollups(store)) == (stored, stored)
+        assert writer(store).write([record]) == 1 - stored
+        assert (len(stored_ids(store)), requests_in_rollups(store)) == (1, 1)
+        assert check(store) == []
+
+
+def test_a_locked_store_is_away_not_broken(sqlite_store: Store, tmp_path: Path) -> None:
+    """The driver is called directly, so its own error must be told apart from a bad record's."""
+    with sqlite_store.write() as tx:
+        tx.connection.driver_connection.execute("PRAGMA busy_timeout = 1")  # type: ignore[union-attr]
+    with closing(sqlite3.connect(tmp_path / "tollkeeper.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailableError, match="database is locked"):
+            writer(sqlite_store).write([ended(opening())])
+        other.execute("ROLLBACK")
+    assert writer(sqlite_store).write([ended(opening())]) == 1
+
+
+def test_a_disk_without_room_is_away_not_broken(sqlite_store: Store) -> None:
+    with sqlite_store.write() as tx:
+        pages = tx.exec_driver_sql("PRAGMA page_count").scalar_one()
+        tx.exec_driver_sql(f"PRAGMA max_page_count = {pages + 1}")
+    records = some(seed=3, count=300, days=1)
+    with pytest.raises(StoreUnavailableError, match="database or disk is full"):
+        writer(sqlite_store).write(records)
+    with sqlite_store.write() as tx:
+        tx.exec_driver_sql("PRAGMA max_page_count = 1000000")
+    assert writer(sqlite_store).write(records) == len(records)
+    assert check(sqlite_store) == []
+
+
+def test_a_server_that_ends_the_connection_is_away_and_comes_back(postgres_url: str) -> None:
+    with closing(Store(postgres_url)) as store:
+        assert writer(store).write([ended(opening())]) == 1
+        with psycopg.connect(postgres_url, autocommit=True) as other:
+            ending = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+
+            class Ending(Store):
+                @contextmanager
+                def write(self) -> Iterator[Connection]:
+                    with super().write() as tx:
+                        other.execute(ending)
+                        yield tx
+
+            with closing(Ending(postgres_url)) as away, pytest.raises(StoreUnavailableError):
+                writer(away).write([ended(opening())])
+        assert writer(store).write([ended(opening())]) == 1
+        assert len(stored_ids(store)) == 2
+
+
+# Records that the store refuses
+
+
+def buried(store: Store) -> list[tuple[bytes, RequestRecord, str]]:
+    with store.read() as tx:
+        return [
+            (row.id.bytes, msgspec.msgpack.decode(row.record, type=RequestRecord), row.error)
+            for row in tx.execute(select(dead_letter).order_by(dead_letter.c.id))
+        ]
+
+
+def test_a_buried_record_can_be_dug_out_whole(store: Store) -> None:
+    record = ended(opening(tags=("a",)))
+    writer(store).bury(record, error="no\x00 good \ud800" + "!" * 3_000)
+    [(identifier, found, error)] = buried(store)
+    assert (identifier, found) == (record.id, record)
+    assert error.startswith("no\ufffd good ?!!!")
+    assert len(error) == 2_000
+
+
+def test_burying_twice_is_burying_once(store: Store) -> None:
+    record = ended(opening())
+    writer(store).bury(record, error="first")
+    writer(store).bury(record, error="second")
+    assert [error for *_, error in buried(store)] == ["second"]
