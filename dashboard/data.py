@@ -5,6 +5,7 @@ result is the store and every argument. Nothing is cached when the store cannot 
 and the next attempt asks again. Results are frozen values, shared between sessions and never changed.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +22,10 @@ from service.reporting.usage import UsageQuery, UsageReport, usage_report
 LIVE_TTL_S = 1
 CHART_TTL_S = 15
 _ENTRIES = 256
-_BY_VALUE = {UsageQuery: msgspec.json.encode, RequestFilter: msgspec.json.encode}
+_BY_VALUE: dict[str | type[Any], Callable[[Any], Any]] = {
+    UsageQuery: msgspec.json.encode,
+    RequestFilter: msgspec.json.encode,
+}
 
 
 def live_usage(query: UsageQuery) -> UsageReport:

@@ -95,7 +95,7 @@ def change(now: float | None, before: float | None) -> str | None:
         return None
     ratio = now / before
     if ratio >= _TENFOLD:
-        return f"×{ratio:,.0f}"
+        return f"{ratio:,.0f}x"
     return _signed(f"{ratio - 1:+.1%}")
 
 

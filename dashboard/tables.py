@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-import pyarrow as pa
+import pyarrow as pa  # type: ignore[import-untyped]
 import streamlit as st
 
 from dashboard import formats
@@ -58,7 +58,7 @@ def breakdown(report: UsageReport, *, names: Named, dimension: str, label: str) 
     tokens = [
         None if row.input_tokens is None else row.input_tokens + (row.output_tokens or 0) for row in rows
     ]
-    columns = {
+    columns: dict[str, list[Any]] = {
         label: [names.of(row.dimensions, dimension=dimension) for row in report.rows],
         "Spend": [_usd(cost) for cost in costs],
         "Share": [(cost or 0) / total if total else None for cost in costs],

@@ -62,8 +62,9 @@ HEADLINES = (
         of=all_tokens,
         write=lambda row: formats.compact(all_tokens(row)),
         explain=lambda row: (
-            f"{formats.count(row.input_tokens)} in, of these {formats.count(row.cache_read_input_tokens)} from a cache; "
-            f"{formats.count(row.output_tokens)} out, of these {formats.count(row.reasoning_output_tokens)} reasoning."
+            f"{formats.count(row.input_tokens)} in, of these "
+            f"{formats.count(row.cache_read_input_tokens)} from a cache; {formats.count(row.output_tokens)} out, of these "
+            f"{formats.count(row.reasoning_output_tokens)} reasoning."
         ),
         compared="per time",
         color="blue",

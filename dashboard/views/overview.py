@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec
 
+import msgspec
 import streamlit as st
 
 from dashboard import charts, data, formats, tables
@@ -16,6 +17,7 @@ from dashboard.navigation import REQUESTS, all_pages, open_request
 from dashboard.periods import Period, period
 from dashboard.views import away, controls, first_request, headlines
 from service.errors import StoreUnavailableError
+from service.reporting.figures import Measures
 from service.reporting.rows import RequestFilter
 from service.reporting.usage import UsageQuery
 
@@ -23,6 +25,7 @@ FIGURES_EVERY_S = 3
 LATEST_EVERY_S = 2
 CHARTS_EVERY_S = 30
 LATEST = 8
+WHOLE_TABLE_ROWS = 16
 CHART_HEIGHT = 300
 SMALL_CHART_HEIGHT = 220
 P = ParamSpec("P")
@@ -60,12 +63,20 @@ def _figures(preset: str, timezone: str) -> None:
     report = data.live_usage(
         UsageQuery(since=chosen.since, until=chosen.until, interval=chosen.interval, timezone=timezone)
     )
-    before = data.usage(UsageQuery(since=chosen.before_since, until=chosen.before_until, timezone=timezone))
-    grid = st.grid(6, min_column_width=150, gap="small", key="figures")
-    for headline in headlines.metrics(report, before=before.total, chosen=chosen):
+    before = _before(chosen)
+    grid = st.grid(6, min_column_width=145, gap="small", key="figures")
+    for headline in headlines.metrics(report, before=before, chosen=chosen):
         grid.metric(**headline, border=True, height="stretch")
     if not report.total.requests:
         _nothing_here(timezone)
+
+
+def _before(chosen: Period) -> Measures | None:
+    """The period before, if the books go back that far."""
+    books = data.recorded()
+    if books is None or books.since > chosen.before_since:
+        return None
+    return data.usage(UsageQuery(since=chosen.before_since, until=chosen.before_until)).total
 
 
 def _nothing_here(timezone: str) -> None:
@@ -94,9 +105,9 @@ def _spend(preset: str, timezone: str) -> None:
     label = label or "Model"
     dimension = DIMENSIONS[label]
     chosen = _period(preset, timezone)
-    span = {"since": chosen.since, "until": chosen.until, "timezone": timezone, "group_by": (dimension,)}
-    report = data.usage(UsageQuery(**span))
-    series = data.usage(UsageQuery(**span, interval=chosen.interval, percentiles=False))
+    query = UsageQuery(since=chosen.since, until=chosen.until, timezone=timezone, group_by=(dimension,))
+    report = data.usage(query)
+    series = data.usage(msgspec.structs.replace(query, interval=chosen.interval, percentiles=False))
     if not report.rows:
         st.caption("Nothing was spent in this time range.")
         return
@@ -114,6 +125,7 @@ def _spend(preset: str, timezone: str) -> None:
         column_config=shown.config,
         hide_index=True,
         key="breakdown",
+        height="content" if len(report.rows) <= WHOLE_TABLE_ROWS else "auto",
         placeholder=formats.UNKNOWN,
     )
 

@@ -1,4 +1,4 @@
-"""Rollups of usage by UTC quarter of an hour and hour; ledger entries for later changes of a cost."""
+"""Rollups of usage by UTC quarter of an hour, hour and day; ledger entries for later changes of a cost."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -38,11 +38,14 @@ def upgrade() -> None:
             f"cost_status_after IN {STATUSES}", name=op.f("ck_ledger_entry_cost_status_after")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger_entry")),
-        sa.UniqueConstraint("record_id", "rating_version", name=op.f("uq_ledger_entry_record_id_rating_version")),
+        sa.UniqueConstraint(
+            "record_id", "rating_version", name=op.f("uq_ledger_entry_record_id_rating_version")
+        ),
         comment="Later changes of a record's cost. A record costs its own cost_nanos plus its deltas.",
     )
     create_rollup("usage_rollup", comment="Every measure by UTC quarter of an hour of started_at.")
-    create_rollup("usage_rollup_hour", comment="usage_rollup by UTC hour, for long ranges.")
+    create_rollup("usage_rollup_hour", comment="usage_rollup by UTC hour, for days of any time zone.")
+    create_rollup("usage_rollup_day", comment="usage_rollup by UTC day, for long ranges.")
 
 
 def create_rollup(name: str, *, comment: str) -> None:
@@ -99,6 +102,7 @@ def create_rollup(name: str, *, comment: str) -> None:
 
 
 def downgrade() -> None:
+    op.drop_table("usage_rollup_day")
     op.drop_table("usage_rollup_hour")
     op.drop_table("usage_rollup")
     op.drop_table("ledger_entry")

@@ -9,7 +9,7 @@ from typing import Any
 
 from service.errors import StoreSchemaError
 from service.keys.registry import KeyRegistry
-from service.keys.secrets import Peppers, check_fingerprint, root_secret
+from service.keys.secrets import Peppers, installation_secret
 from service.settings import Settings, load
 from service.store.engine import Store, parse_url
 from service.store.schema import migrate_if_needed, require_head
@@ -45,7 +45,5 @@ def open_store(settings: Settings, *, create: bool = False) -> Iterator[Store]:
 
 def key_registry(store: Store, settings: Settings) -> KeyRegistry:
     """The keys of *store*; refuses another installation's secret."""
-    root = root_secret(settings, is_sqlite=store.is_sqlite)
-    with store.write() as tx:
-        check_fingerprint(tx, root)
-    return KeyRegistry(Peppers.of(root), now=utc_now, random_bytes=os.urandom)
+    peppers = Peppers.of(installation_secret(store, settings))
+    return KeyRegistry(peppers, now=utc_now, random_bytes=os.urandom)

@@ -16,7 +16,8 @@ from sqlalchemy import Connection
 
 from service.errors import ConfigurationError
 from service.settings import Settings
-from service.store.facts import fact_set_once
+from service.store.engine import Store
+from service.store.facts import fact_set_once, read_fact
 
 SECRET_FILE = "secret.key"  # noqa: S105  (a file's name)
 FINGERPRINT = "secret_fingerprint"
@@ -59,6 +60,27 @@ def root_secret(settings: Settings, *, is_sqlite: bool) -> bytes:
     if len(text) < _LEAST_LENGTH:
         raise ConfigurationError(f"the secret key file {path} is damaged; restore it from a backup")
     return text.encode()
+
+
+def installation_secret(store: Store, settings: Settings) -> bytes:
+    """The root secret that *store* was set up with; generated only for a store that knows none yet.
+
+    Raises:
+        ConfigurationError: the secret is missing, damaged, or not the one of the store.
+    """
+    path = settings.relay.data_dir / SECRET_FILE
+    if store.is_sqlite and settings.secret_key is None and not path.exists():
+        with store.read() as tx:
+            known = read_fact(tx, FINGERPRINT)
+        if known is not None:
+            raise ConfigurationError(
+                f"{path} is not there, but the store was set up with a secret key (fingerprint {known}); "
+                "name its directory with relay.data_dir, restore the file, or set TOLLKEEPER_SECRET_KEY"
+            )
+    root = root_secret(settings, is_sqlite=store.is_sqlite)
+    with store.write() as tx:
+        check_fingerprint(tx, root)
+    return root
 
 
 def derive(root: bytes, purpose: str) -> bytes:

@@ -24,7 +24,8 @@ from service.store.tables import (
 )
 
 QUARTER_MICROS = 900_000_000
-HOUR_MICROS = 3_600_000_000
+HOUR_MICROS = 4 * QUARTER_MICROS
+DAY_MICROS = 24 * HOUR_MICROS
 
 Key = tuple[int, str, str, str, str, str, str]
 """Bucket in UTC microseconds, then `ROLLUP_DIMENSIONS` with '' for NULL."""
@@ -153,13 +154,13 @@ def fold_changes(rows: Iterable[Sequence[Any]]) -> Folded:
     return folded
 
 
-def hours(folded: Folded) -> Folded:
-    """The same measures by hour."""
+def coarser(folded: Folded, *, length_micros: int) -> Folded:
+    """The same measures by longer buckets."""
     merged: Folded = {}
     for key, measures in folded.items():
-        hour = (key[0] - key[0] % HOUR_MICROS, *key[1:])
-        present = merged.get(hour)
-        merged[hour] = measures if present is None else add(present, measures)
+        longer = (key[0] - key[0] % length_micros, *key[1:])
+        present = merged.get(longer)
+        merged[longer] = measures if present is None else add(present, measures)
     return merged
 
 

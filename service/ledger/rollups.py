@@ -17,12 +17,14 @@ from sqlalchemy.types import BigInteger
 
 from service.ledger.folding import (
     CHANGE_FIELDS,
+    DAY_MICROS,
     FOLD_FIELDS,
+    HOUR_MICROS,
     Folded,
+    coarser,
     fold,
     fold_changes,
     fold_rows,
-    hours,
     merge,
 )
 from service.reporting.snapshots import extent
@@ -37,6 +39,7 @@ from service.store.tables import (
     ledger_entry,
     request_record,
     usage_rollup,
+    usage_rollup_day,
     usage_rollup_hour,
 )
 
@@ -44,15 +47,17 @@ __all__ = ["fold", "rebuild", "upsert"]
 
 KEY_COLUMNS = ("bucket", *ROLLUP_DIMENSIONS)
 COLUMNS = (*KEY_COLUMNS, *ROLLUP_MEASURES)
-HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
 _FETCH_ROWS = 2_000
 
 
 def upsert(tx: Connection, folded: Folded) -> None:
-    """Add *folded* to both rollups."""
+    """Add *folded* to the rollups."""
     if folded:
         _add(tx, usage_rollup, folded)
-        _add(tx, usage_rollup_hour, hours(folded))
+        hours = coarser(folded, length_micros=HOUR_MICROS)
+        _add(tx, usage_rollup_hour, hours)
+        _add(tx, usage_rollup_day, coarser(hours, length_micros=DAY_MICROS))
 
 
 def _add(tx: Connection, table: Table, folded: Folded) -> None:
@@ -107,34 +112,35 @@ def rebuild(
     until: datetime | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Compute the rollups of `[since, until)` again, from records and ledger entries; returns how many hours.
+    """Compute the rollups of the UTC days of `[since, until)` again, from records and ledger entries.
 
-    One transaction an hour, and writers wait only for that long; they may go on meanwhile. *progress* is told
-    hours done and hours in all. Without bounds, everything from the oldest to the newest record or rollup.
+    One transaction a day, and writers wait only for that long; they may go on meanwhile. *progress* is told
+    days done and days in all, which is what is returned. Without bounds, everything from the oldest to the newest
+    record or rollup.
     """
     with store.read() as tx:
         found = extent(tx)
     if found is None:
         return 0
-    first = (since or found.since).replace(minute=0, second=0, microsecond=0)
-    total = max(0, -((first - (until or found.until)) // HOUR))
+    first = (since or found.since).replace(hour=0, minute=0, second=0, microsecond=0)
+    total = max(0, -((first - (until or found.until)) // DAY))
     for number in range(total):
         with store.write() as tx:
-            _rebuild_hour(tx, first + number * HOUR)
+            _rebuild_day(tx, first + number * DAY)
         if progress is not None:
             progress(number + 1, total)
     return total
 
 
-def _rebuild_hour(tx: Connection, hour: datetime) -> None:
+def _rebuild_day(tx: Connection, day: datetime) -> None:
     if tx.dialect.name == "postgresql":
         # Records and their rollups commit together, so nothing new can appear while this lock is held.
         tx.execute(text("LOCK TABLE usage_rollup IN EXCLUSIVE MODE"))
-    until = hour + HOUR
-    for table in (usage_rollup, usage_rollup_hour):
-        tx.execute(table.delete().where(table.c.bucket >= hour, table.c.bucket < until))
-    folded = fold_rows(_read(tx, FOLD_FIELDS, since=hour, until=until))
-    merge(folded, fold_changes(_read(tx, CHANGE_FIELDS, since=hour, until=until)))
+    until = day + DAY
+    for table in (usage_rollup, usage_rollup_hour, usage_rollup_day):
+        tx.execute(table.delete().where(table.c.bucket >= day, table.c.bucket < until))
+    folded = fold_rows(_read(tx, FOLD_FIELDS, since=day, until=until))
+    merge(folded, fold_changes(_read(tx, CHANGE_FIELDS, since=day, until=until)))
     upsert(tx, folded)
 
 

@@ -57,6 +57,8 @@ class Writer:
             raise StoreUnavailableError(f"the store {self._store} cannot be used now: {error}") from error
 
     def _write(self, batch: list[RequestRecord]) -> int:
+        if not batch:
+            return 0
         with self._store.write() as tx:
             if self._store.is_sqlite:
                 fresh = _insert_sqlite(tx, batch)

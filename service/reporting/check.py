@@ -5,7 +5,7 @@ number. Every UTC day is read in one snapshot, so the relays may go on writing. 
 does that.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -24,6 +24,7 @@ from service.store.tables import (
     ROLLUP_DIMENSIONS,
     ROLLUP_SUMS,
     usage_rollup,
+    usage_rollup_day,
     usage_rollup_hour,
 )
 
@@ -33,7 +34,11 @@ HOUR = timedelta(hours=1)
 
 Key = tuple[Any, ...]
 """Bucket, then the values of `ROLLUP_DIMENSIONS`."""
-Row = dict[str, int | None]
+Rows = dict[Key, tuple[int | None, ...]]
+"""For each key the values of `_NAMES`; a bin of NULL holds 0."""
+_NAMES = (*measures.STORED, *ROLLUP_BINS)
+_NO_BINS = (0,) * len(ROLLUP_BINS)
+_NO_ROW = tuple(None if name in ROLLUP_SUMS else 0 for name in _NAMES)
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -83,76 +88,73 @@ def _days(tx: Connection) -> list[Span]:
     found = extent(tx)
     if found is None:
         return []
-    first = found.since.replace(hour=0, minute=0, second=0, microsecond=0) - DAY
+    first = found.since - DAY
     return [
         Span(first + number * DAY, first + (number + 1) * DAY)
-        for number in range(-((first - found.until) // DAY))
+        for number in range((found.until - first) // DAY)
     ]
 
 
 def _rollups_differ(tx: Connection, day: Span) -> Iterator[Difference]:
     quarters = _stored(tx, usage_rollup, day)
     yield from _compare("records", _summed(tx, day), usage_rollup.name, quarters)
-    hours: dict[Key, Row] = {}
-    for (bucket, *dimensions), row in quarters.items():
-        hour = (bucket.replace(minute=0), *dimensions)
-        hours[hour] = _sum(hours[hour], row) if hour in hours else row
-    yield from _compare(usage_rollup.name, hours, usage_rollup_hour.name, _stored(tx, usage_rollup_hour, day))
+    for table, length in ((usage_rollup_hour, HOUR), (usage_rollup_day, DAY)):
+        expected: Rows = {}
+        for (bucket, *dimensions), row in quarters.items():
+            key = (day.since + (bucket - day.since) // length * length, *dimensions)
+            there = expected.get(key)
+            expected[key] = row if there is None else tuple(map(_plus, there, row))
+        yield from _compare(usage_rollup.name, expected, table.name, _stored(tx, table, day))
 
 
-def _stored(tx: Connection, table: Table, day: Span) -> dict[Key, Row]:
-    names = (*measures.STORED, *ROLLUP_BINS)
-    statement = select(table.c.bucket, *(table.c[name] for name in (*ROLLUP_DIMENSIONS, *names))).where(
+def _stored(tx: Connection, table: Table, day: Span) -> Rows:
+    statement = select(table.c.bucket, *(table.c[name] for name in (*ROLLUP_DIMENSIONS, *_NAMES))).where(
         table.c.bucket >= day.since, table.c.bucket < day.until
     )
-    keys = 1 + len(ROLLUP_DIMENSIONS)
-    return {tuple(row[:keys]): dict(zip(names, row[keys:], strict=True)) for row in tx.execute(statement)}
+    keys, bins = 1 + len(ROLLUP_DIMENSIONS), len(ROLLUP_BINS)
+    return {
+        tuple(row[:keys]): (*row[keys:-bins], *(count or 0 for count in row[-bins:]))
+        for row in tx.execute(statement)
+    }
 
 
-def _summed(tx: Connection, day: Span) -> dict[Key, Row]:
+def _summed(tx: Connection, day: Span) -> Rows:
     """What the rollup should hold, from records and ledger entries."""
     group_by = tuple(ROLLUP)
-    keys = 1 + len(group_by)
-    rows: dict[Key, Row] = {}
+    keys, stored = 1 + len(group_by), len(measures.STORED)
+    sums: dict[Key, list[int | None]] = {}
     spans = [
         Span(day.since + number * QUARTER, day.since + (number + 1) * QUARTER)
         for number in range(DAY // QUARTER)
     ]
     for row in tx.execute(queries.record_usage(spans, group_by=group_by, filters={})):
-        values = dict(zip(measures.MEASURES, row[keys:], strict=True))
-        key = (spans[row[0]].since, *row[1:keys])
-        rows[key] = {name: None if values[name] is None else int(values[name]) for name in measures.STORED}
-    for latency, bins in (("duration_ms", DURATION_BINS), ("ttft_ms", TTFT_BINS)):
-        for *key_values, index, count in tx.execute(
-            queries.record_latencies(latency, spans, group_by=group_by, filters={})
-        ):
-            rows[(spans[key_values[0]].since, *key_values[1:])][bins[index]] = count
-    return rows
+        values = [None if value is None else int(value) for value in row[keys : keys + stored]]
+        sums[(spans[row[0]].since, *row[1:keys])] = [*values, *_NO_BINS]
+    for latency, first in (("duration_ms", DURATION_BINS[0]), ("ttft_ms", TTFT_BINS[0])):
+        counts = queries.record_latencies(latency, spans, group_by=group_by, filters={})
+        for number, *dimensions, index, count in tx.execute(counts):
+            sums[(spans[number].since, *dimensions)][_NAMES.index(first) + index] = count
+    return {key: tuple(values) for key, values in sums.items()}
 
 
-def _sum(one: Row, other: Mapping[str, int | None]) -> Row:
-    return {
-        name: value if other[name] is None else (value or 0) + (other[name] or 0)
-        for name, value in one.items()
-    }
+def _plus(one: int | None, other: int | None) -> int | None:
+    return other if one is None else one if other is None else one + other
 
 
-def _compare(
-    expected_in: str, expected: dict[Key, Row], found_in: str, found: dict[Key, Row]
-) -> Iterator[Difference]:
-    """Rows that differ, also where one side has none; a bin of NULL holds 0."""
+def _compare(expected_in: str, expected: Rows, found_in: str, found: Rows) -> Iterator[Difference]:
+    """Rows that differ, also where one side has none."""
     for key in sorted(expected.keys() | found.keys()):
-        there, here = expected.get(key, {}), found.get(key, {})
-        for name in (*measures.STORED, *ROLLUP_BINS):
-            should, does = there.get(name), here.get(name)
-            if should == does or (name not in ROLLUP_SUMS and not should and not does):
-                continue
-            yield Difference(
-                where=f"{found_in} {_text(key)}",
-                what=name,
-                found=str(does),
-                expected=f"{should} ({expected_in})",
-            )
+        should, does = expected.get(key, _NO_ROW), found.get(key, _NO_ROW)
+        if should == does:
+            continue
+        for name, number, other in zip(_NAMES, should, does, strict=True):
+            if number != other:
+                yield Difference(
+                    where=f"{found_in} {_text(key)}",
+                    what=name,
+                    found=str(other),
+                    expected=f"{number} ({expected_in})",
+                )
 
 
 def _text(key: Key) -> str:

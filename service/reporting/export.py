@@ -7,6 +7,7 @@ holds neither memory nor the store. It goes backwards in time from the newest re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import Boolean, Double
 from sqlalchemy.types import BigInteger, Integer
 
@@ -22,6 +23,7 @@ PAGE_ROWS = 5_000
 Progress = Callable[[int], None]
 
 _EXPORTED = tuple(column.name for column in request_record.c)
+_JSON = tuple(column.name for column in request_record.c if isinstance(column.type, JsonText))
 
 
 def _kind(name: str) -> Kind:
@@ -62,20 +64,30 @@ def export_requests(
 def _pages(
     store: Store, wanted: RequestFilter, *, progress: Progress | None
 ) -> Iterator[Sequence[dict[str, Any]]]:
-    statement = requests(wanted, columns=_EXPORTED)
+    statement = requests(wanted, columns=_EXPORTED, json_as_text=True)
     rows = 0
     page = statement
     while True:
         with store.read() as tx:
-            found = tx.execute(page.limit(PAGE_ROWS)).mappings().all()
+            result = tx.execute(page.limit(PAGE_ROWS))
+            names = tuple(result.keys())
+            found = [dict(zip(names, row, strict=True)) for row in result]
         if found:
-            yield [shown_row(row) for row in found]
+            yield [_exported(row) for row in found]
         rows += len(found)
         if progress is not None:
             progress(rows)
         if len(found) < PAGE_ROWS:
             return
         page = statement.where(request_record.c.id < found[-1]["id"])
+
+
+def _exported(row: dict[str, Any]) -> dict[str, Any]:
+    shown = shown_row(row)
+    for name in _JSON:
+        if shown[name] is not None:
+            shown[name] = msgspec.Raw(shown[name].encode())
+    return shown
 
 
 def export_usage(report: UsageReport, *, file_format: FileFormat) -> Iterator[bytes]:

@@ -24,7 +24,7 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Column(msgspec.Struct, frozen=True):
-    """A column of a file. A decimal is the exact text of a number, `json` a list or an object."""
+    """A column of a file. A decimal is the exact text of a number; `json` is a list or an object, or its `msgspec.Raw`."""
 
     name: str
     kind: Kind
@@ -47,27 +47,22 @@ def encode(columns: Sequence[Column], batches: Batches, *, file_format: FileForm
 def _csv(columns: Sequence[Column], batches: Batches) -> Iterator[bytes]:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\r\n")
-    writer.writerow([column.name for column in columns])
+    names = [column.name for column in columns]
+    writer.writerow(names)
+    shown = [(at, _CELLS[column.kind]) for at, column in enumerate(columns) if column.kind in _CELLS]
     for batch in batches:
         for row in batch:
-            writer.writerow([_cell(row.get(column.name), kind=column.kind) for column in columns])
+            cells = [row.get(name) for name in names]
+            for at, cell in shown:
+                if cells[at] is not None:
+                    cells[at] = cell(cells[at])
+            writer.writerow(cells)
         yield _drain(buffer)
     yield _drain(buffer)
 
 
-def _cell(value: Any, *, kind: Kind) -> str:
-    if value is None:
-        return ""
-    if kind == "json":
-        return _json_text(value)
-    if kind == "instant":
-        return _instant(value)
-    if kind == "boolean":
-        return "true" if value else "false"
-    text = str(value)
-    if kind == "text" and text.startswith(FORMULA_STARTS):
-        return f"'{text}"
-    return text
+def _defused(text: str) -> str:
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 def _drain(buffer: io.StringIO) -> bytes:
@@ -83,7 +78,7 @@ def _jsonl(columns: Sequence[Column], batches: Batches) -> Iterator[bytes]:
     for batch in batches:
         lines = bytearray()
         for row in batch:
-            shown: dict[str, Any] = {name: row.get(name) for name in names}
+            shown = {name: row.get(name) for name in names}
             for name in instants:
                 if shown[name] is not None:
                     shown[name] = _instant(shown[name])
@@ -99,9 +94,7 @@ def _parquet(columns: Sequence[Column], batches: Batches) -> Iterator[bytes]:
     with parquet.ParquetWriter(pipe, schema, compression="zstd") as writer:
         for batch in batches:
             arrays = [
-                arrow.array(
-                    [_arrow_value(row.get(column.name), kind=column.kind) for row in batch], field.type
-                )
+                arrow.array(_values(batch, column), field.type)
                 for column, field in zip(columns, schema, strict=True)
             ]
             writer.write_table(arrow.Table.from_arrays(arrays, schema=schema))
@@ -160,14 +153,33 @@ def _arrow_type(arrow: Any, kind: Kind) -> Any:
             return arrow.string()
 
 
-def _arrow_value(value: Any, *, kind: Kind) -> Any:
-    return _json_text(value) if kind == "json" and value is not None else value
+def _values(batch: Sequence[Mapping[str, Any]], column: Column) -> list[Any]:
+    name = column.name
+    values = [row.get(name) for row in batch]
+    if column.kind == "json":
+        return [None if value is None else _json_text(value) for value in values]
+    return values
 
 
 def _json_text(value: Any) -> str:
+    if isinstance(value, msgspec.Raw):
+        return bytes(value).decode()
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _instant(value: datetime) -> str:
     text = value.astimezone(UTC).isoformat()
     return text.removesuffix("+00:00") + "Z"
+
+
+def _boolean(value: object) -> str:
+    return "true" if value else "false"
+
+
+_CELLS: Mapping[Kind, Callable[[Any], str]] = {
+    "text": _defused,
+    "json": _json_text,
+    "instant": _instant,
+    "boolean": _boolean,
+}
+"""How a value becomes a cell, where the CSV writer's own way will not do."""

@@ -1,12 +1,12 @@
 """Every number anyone sees, as SQLAlchemy `Select` values; nothing here is executed.
 
-A report cuts its range into numbered spans. The rollups answer by joining the spans to their rows: whole hours
-from the hourly rollup, the quarters at a span's edges from the other one. Dimensions that the rollups do not have
+A report cuts its range into numbered spans. The rollups answer by joining the spans to their rows: whole UTC days
+from the daily rollup, whole hours from the hourly one, the quarters at a span's edges from the finest. Dimensions that the rollups do not have
 are answered by the records, with the same measures under the same names.
 """
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -29,18 +29,23 @@ from sqlalchemy import (
 
 from service.reporting import measures
 from service.reporting.dimensions import ROLLUP, Filters, TagsOf, filter_record, filter_rollup, of_record
-from service.reporting.intervals import Span
+from service.reporting.intervals import QUARTER, Span
 from service.store.spans import id_ceiling, id_floor
 from service.store.tables import (
     ledger_entry,
     request_record,
     usage_rollup,
+    usage_rollup_day,
     usage_rollup_hour,
 )
-from service.store.types import RecordId, UtcMicros
+from service.store.types import EPOCH, RecordId, UtcMicros
 
-HOUR = timedelta(hours=1)
 SPAN = "span"
+LEVELS: Mapping[timedelta, Table] = {
+    timedelta(days=1): usage_rollup_day,
+    timedelta(hours=1): usage_rollup_hour,
+    QUARTER: usage_rollup,
+}
 
 
 def rollup_usage(
@@ -48,13 +53,12 @@ def rollup_usage(
 ) -> Select[Any] | CompoundSelect[Any]:
     """Measures by number of the span and *group_by*, all of them in `dimensions.ROLLUP`.
 
-    A key may come twice, once from each rollup: such rows belong together. With *bins* the columns of the
+    A key may come up to three times, once from each rollup: such rows belong together. With *bins* the columns of the
     latency histograms follow the measures.
     """
-    hours, quarters = _split(spans)
     parts = [
         _rollup_part(table, pieces, group_by=group_by, filters=filters, bins=bins)
-        for table, pieces in ((usage_rollup_hour, hours), (usage_rollup, quarters))
+        for table, pieces in zip(LEVELS.values(), _split(spans), strict=True)
         if pieces
     ]
     return union_all(*parts) if len(parts) > 1 else parts[0]
@@ -144,22 +148,30 @@ def _rollup_part(
     )
 
 
-def _split(spans: Sequence[Span]) -> tuple[list[tuple[int, Span]], list[tuple[int, Span]]]:
-    """Each numbered span as whole UTC hours, and as what is left of it in quarters."""
-    hours: list[tuple[int, Span]] = []
-    quarters: list[tuple[int, Span]] = []
+def _split(spans: Sequence[Span]) -> list[list[tuple[int, Span]]]:
+    """The numbered spans in pieces for each of `LEVELS`: as many whole days as there are, then hours, then quarters."""
+    pieces: list[list[tuple[int, Span]]] = [[] for _ in LEVELS]
     for number, span in enumerate(spans):
-        first = span.since.replace(minute=0, second=0, microsecond=0)
-        if first < span.since:
-            first += HOUR
-        last = span.until.replace(minute=0, second=0, microsecond=0)
-        if first >= last:
-            quarters.append((number, span))
-            continue
-        hours.append((number, Span(first, last)))
-        edges = (Span(span.since, first), Span(last, span.until))
-        quarters += [(number, edge) for edge in edges if edge.since < edge.until]
-    return hours, quarters
+        rest = [span]
+        for level, length in enumerate(LEVELS):
+            left: list[Span] = []
+            for one in rest:
+                first, last = _ceil(one.since, length), _floor(one.until, length)
+                if first >= last:
+                    left.append(one)
+                    continue
+                pieces[level].append((number, Span(first, last)))
+                left += [Span(one.since, first), Span(last, one.until)]
+            rest = [one for one in left if one.since < one.until]
+    return pieces
+
+
+def _floor(instant: datetime, length: timedelta) -> datetime:
+    return instant - (instant - EPOCH) % length
+
+
+def _ceil(instant: datetime, length: timedelta) -> datetime:
+    return instant + (EPOCH - instant) % length
 
 
 def _numbered_ids(spans: Sequence[Span]) -> CTE:

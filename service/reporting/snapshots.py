@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, func, select, text
 
-from service.reporting.intervals import QUARTER, Span
+from service.reporting.intervals import Span
 from service.store.engine import Store
-from service.store.tables import request_record, usage_rollup, usage_rollup_hour
+from service.store.tables import request_record, usage_rollup, usage_rollup_day, usage_rollup_hour
 
 
 @contextmanager
@@ -21,14 +21,14 @@ def snapshot(store: Store) -> Iterator[Connection]:
 
 
 def extent(tx: Connection) -> Span | None:
-    """The span of all records and rollups, in whole hours; None where there are none."""
+    """The span of all records and rollups, in whole UTC days; None where there are none."""
     record = request_record.c
     instants: list[datetime] = []
     for order in (record.id, record.id.desc()):
         instants += tx.scalars(select(record.started_at).order_by(order).limit(1))
-    for table in (usage_rollup, usage_rollup_hour):
+    for table in (usage_rollup, usage_rollup_hour, usage_rollup_day):
         instants += filter(None, tx.execute(select(func.min(table.c.bucket), func.max(table.c.bucket))).one())
     if not instants:
         return None
-    first, last = min(instants), max(instants) + 4 * QUARTER
-    return Span(*(instant.replace(minute=0, second=0, microsecond=0) for instant in (first, last)))
+    first, last = min(instants), max(instants) + timedelta(days=1)
+    return Span(*(instant.replace(hour=0, minute=0, second=0, microsecond=0) for instant in (first, last)))

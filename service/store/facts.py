@@ -16,4 +16,12 @@ def insert_fact(tx: Connection) -> sqlite.Insert | postgresql.Insert:
 def fact_set_once(tx: Connection, *, name: str, value: str) -> str:
     """Set the fact unless it is set already; returns what it is. Safe to race."""
     tx.execute(insert_fact(tx).values(name=name, value=value).on_conflict_do_nothing())
-    return str(tx.execute(select(store_fact.c.value).where(store_fact.c.name == name)).scalar_one())
+    found = read_fact(tx, name)
+    assert found is not None  # it was there, or it is there now
+    return found
+
+
+def read_fact(tx: Connection, name: str) -> str | None:
+    """The fact; None where it was never set."""
+    found = tx.execute(select(store_fact.c.value).where(store_fact.c.name == name)).scalar()
+    return None if found is None else str(found)

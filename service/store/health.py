@@ -6,8 +6,9 @@ import msgspec
 from sqlalchemy import Connection, func, select, text
 
 from service.store.engine import Store
+from service.store.facts import read_fact
 from service.store.schema import HEAD, current_revision
-from service.store.tables import dead_letter, price_card, store_fact
+from service.store.tables import dead_letter, price_card
 from service.store.types import from_micros
 
 _IMPORTED = "imported"
@@ -44,7 +45,6 @@ def store_health(store: Store) -> StoreHealth:
             .order_by(price_card.c.created_at.desc(), price_card.c.source_version.desc())
             .limit(1)
         )
-        fingerprint = select(store_fact.c.value).where(store_fact.c.name == _FINGERPRINT)
         return StoreHealth(
             server=server,
             revision=revision,
@@ -52,7 +52,7 @@ def store_health(store: Store) -> StoreHealth:
             dead_letters=tx.execute(select(func.count()).select_from(dead_letter)).scalar_one(),
             price_cards=tx.execute(select(func.count()).select_from(price_card)).scalar_one(),
             price_version=tx.execute(newest).scalar(),
-            secret_fingerprint=tx.execute(fingerprint).scalar(),
+            secret_fingerprint=read_fact(tx, _FINGERPRINT),
         )
 
 

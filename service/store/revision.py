@@ -10,12 +10,12 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from sqlalchemy import BigInteger, Connection, Text, cast, select
+from sqlalchemy import BigInteger, Connection, Text, cast
 
 from service.errors import TollkeeperError
 from service.logs import get_logger
 from service.store.engine import Store
-from service.store.facts import insert_fact
+from service.store.facts import insert_fact, read_fact
 from service.store.tables import store_fact
 
 T = TypeVar("T")
@@ -31,8 +31,7 @@ def bump_revision(tx: Connection) -> None:
 
 def read_revision(tx: Connection) -> int:
     """The current revision; 0 before the first change."""
-    value = tx.execute(select(store_fact.c.value).where(store_fact.c.name == REVISION)).scalar()
-    return 0 if value is None else int(value)
+    return int(read_fact(tx, REVISION) or 0)
 
 
 class RevisionPoller(Generic[T]):

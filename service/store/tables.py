@@ -258,4 +258,5 @@ def _rollup(name: str, comment: str) -> Table:
 
 
 usage_rollup = _rollup("usage_rollup", "Every measure by UTC quarter of an hour of started_at.")
-usage_rollup_hour = _rollup("usage_rollup_hour", "usage_rollup by UTC hour, for long ranges.")
+usage_rollup_hour = _rollup("usage_rollup_hour", "usage_rollup by UTC hour, for days of any time zone.")
+usage_rollup_day = _rollup("usage_rollup_day", "usage_rollup by UTC day, for long ranges.")

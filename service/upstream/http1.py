@@ -10,7 +10,7 @@ No proxies; TLS as `service.upstream.tls` says.
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from service.errors import (
     Phase,
@@ -19,18 +19,22 @@ from service.errors import (
     UpstreamUnreachableError,
 )
 from service.upstream.call import Head, Timeouts, UpstreamRequest
+from service.upstream.dial import addresses, dial
 from service.upstream.http1_connection import Http1Connection
 from service.upstream.target import Origin, header_block, target
 from service.upstream.tls import client_context
 
 KEEP_IDLE_S = 4.0
 
+Resolve = Callable[[Origin], Awaitable[list[str]]]
+
 
 class Http1Client:
     """Makes calls; keeps their connections."""
 
-    def __init__(self, *, keep_idle_s: float = KEEP_IDLE_S) -> None:
+    def __init__(self, *, keep_idle_s: float = KEEP_IDLE_S, resolve: Resolve = addresses) -> None:
         self._keep_idle_s = keep_idle_s
+        self._resolve = resolve
         self._idle: dict[Origin, dict[Http1Connection, None]] = {}
         self._open: set[Http1Connection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -76,13 +80,15 @@ class Http1Client:
         Raises:
             OSError: as the event loop says it, TLS failures included.
         """
-        loop = asyncio.get_running_loop()
         self._refuse_if_closed()
-        connection = Http1Connection(str(origin), lost=self._forget)
         if origin.scheme == "https" and self._tls is None:
             self._tls = client_context()
-        tls = self._tls if origin.scheme == "https" else None
-        await loop.create_connection(lambda: connection, origin.host, origin.port, ssl=tls)
+        connection = await dial(
+            origin,
+            await self._resolve(origin),
+            tls=self._tls if origin.scheme == "https" else None,
+            protocol=lambda: Http1Connection(str(origin), lost=self._forget),
+        )
         self._open.add(connection)
         if self._closed:
             connection.close()

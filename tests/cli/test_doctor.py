@@ -37,7 +37,9 @@ def detail(outcome: Outcome, check: str) -> str:
 
 
 @contextmanager
-def provider(status: int, *, ahead: timedelta = timedelta(0)) -> Iterator[tuple[str, list[str]]]:
+def provider(
+    status: int, *, ahead: timedelta = timedelta(0), date: str | None = None
+) -> Iterator[tuple[str, list[str]]]:
     """An upstream that gives one status to everything, with a clock of its own."""
     seen: list[str] = []
 
@@ -46,7 +48,8 @@ def provider(status: int, *, ahead: timedelta = timedelta(0)) -> Iterator[tuple[
             seen.append(f"{self.path} {self.headers['authorization']}")
             self.send_response_only(status)
             now = datetime.now(UTC)  # noqa: TID251  (the provider's clock)
-            self.send_header("Date", format_datetime(now + ahead, usegmt=True))
+            self.send_header("Server", "fake")
+            self.send_header("Date", format_datetime(now + ahead, usegmt=True) if date is None else date)
             self.send_header("Content-Length", "0")
             self.end_headers()
 

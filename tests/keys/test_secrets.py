@@ -9,7 +9,14 @@ import msgspec
 import pytest
 
 from service.errors import ConfigurationError
-from service.keys.secrets import Peppers, check_fingerprint, derive, fingerprint, root_secret
+from service.keys.secrets import (
+    Peppers,
+    check_fingerprint,
+    derive,
+    fingerprint,
+    installation_secret,
+    root_secret,
+)
 from service.settings import RelaySettings, Secret, Settings
 from service.store.engine import Store
 
@@ -107,3 +114,28 @@ def test_the_store_remembers_the_first_secret(store: Store) -> None:
     assert fingerprint(b"first") in str(caught.value)
     with store.write() as tx:
         check_fingerprint(tx, b"first")
+
+
+def test_a_new_store_on_sqlite_gets_a_secret_and_keeps_it(settings: Settings, sqlite_store: Store) -> None:
+    first = installation_secret(sqlite_store, settings)
+    assert installation_secret(sqlite_store, settings) == first
+
+
+def test_a_store_in_use_is_not_given_another_secret(settings: Settings, sqlite_store: Store) -> None:
+    first = installation_secret(sqlite_store, settings)
+    file = settings.relay.data_dir / "secret.key"
+    kept = file.read_text()
+    file.unlink()
+    with pytest.raises(ConfigurationError, match="was set up with a secret key"):
+        installation_secret(sqlite_store, settings)
+    assert not file.exists()
+    moved = msgspec.structs.replace(settings, secret_key=Secret(kept.strip()))
+    assert installation_secret(sqlite_store, moved) == first
+
+
+def test_the_secret_of_another_installation_is_refused(settings: Settings, store: Store) -> None:
+    ours = msgspec.structs.replace(settings, secret_key=Secret(CONFIGURED))
+    assert installation_secret(store, ours) == CONFIGURED.encode()
+    theirs = msgspec.structs.replace(settings, secret_key=Secret(CONFIGURED[::-1]))
+    with pytest.raises(ConfigurationError, match="another secret key"):
+        installation_secret(store, theirs)

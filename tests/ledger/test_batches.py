@@ -20,7 +20,7 @@ POISON: dict[str, Callable[[RequestRecord], None]] = {
     "negative cost": lambda record: setattr(record, "cost_nanos", -1),
     "unknown outcome": lambda record: setattr(record, "outcome", "lost"),
     "no usage source": lambda record: setattr(record, "usage_source", None),
-    "a count beyond 64 bits": lambda record: setattr(record, "input_tokens", 2**70),
+    "a count beyond 64 bits": lambda record: setattr(record, "input_tokens", 2**63),
     "a time that is no number": lambda record: setattr(record, "ttft_ms", float("nan")),
 }
 

@@ -4,14 +4,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.ledger.folding import (
+    DAY_MICROS,
     HOUR_MICROS,
     QUARTER_MICROS,
     Folded,
     Key,
     add,
+    coarser,
     fold,
     fold_changes,
-    hours,
     merge,
 )
 from service.ledger.record import RequestRecord
@@ -96,12 +97,12 @@ def test_parts_add_up_to_the_whole(records: list[RequestRecord], cut: int) -> No
     assert together == fold(records)
 
 
-@given(BATCHES)
-def test_hours_hold_what_their_quarters_hold(records: list[RequestRecord]) -> None:
+@given(several(days=3, at_most=12), st.sampled_from((HOUR_MICROS, DAY_MICROS)))
+def test_longer_buckets_hold_what_their_quarters_hold(records: list[RequestRecord], length: int) -> None:
     expected: Folded = {}
     for (bucket, *dimensions), measures in fold(records).items():
-        merge(expected, {(bucket // HOUR_MICROS * HOUR_MICROS, *dimensions): measures})  # type: ignore[dict-item]
-    assert hours(fold(records)) == expected
+        merge(expected, {(bucket // length * length, *dimensions): measures})  # type: ignore[dict-item]
+    assert coarser(fold(records), length_micros=length) == expected
 
 
 def test_a_model_that_no_upstream_serves_is_not_a_dimension() -> None:

@@ -168,7 +168,10 @@ def test_a_server_that_ends_the_connection_is_away_and_comes_back(postgres_url: 
     with closing(Store(postgres_url)) as store:
         assert writer(store).write([ended(opening())]) == 1
         with psycopg.connect(postgres_url, autocommit=True) as other:
-            ending = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+            ending = (
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE pid <> pg_backend_pid() AND datname = current_database()"
+            )
 
             class Ending(Store):
                 @contextmanager

@@ -72,7 +72,7 @@ def test_a_lost_record_is_seen(books: Store) -> None:
     assert {"requests", "attempts"} & {difference.what for difference in check(books)}
 
 
-@pytest.mark.parametrize("table", ["usage_rollup", "usage_rollup_hour"])
+@pytest.mark.parametrize("table", ["usage_rollup", "usage_rollup_hour", "usage_rollup_day"])
 def test_a_rollup_row_that_changed_is_seen(books: Store, table: str) -> None:
     with books.write() as tx:
         row = tx.execute(

@@ -14,11 +14,18 @@ from sqlalchemy import delete
 from service.ledger.record import Outcome, RequestRecord, uuid7
 from service.ledger.writer import Writer
 from service.store.engine import Store
-from service.store.tables import ledger_entry, request_record, usage_rollup, usage_rollup_hour
+from service.store.tables import (
+    ledger_entry,
+    request_record,
+    usage_rollup,
+    usage_rollup_day,
+    usage_rollup_hour,
+)
 from service.store.types import to_micros
 
 START = datetime(2026, 3, 6, tzinfo=UTC)
 """Two days before daylight saving begins in Los Angeles."""
+ROLLUPS = (usage_rollup, usage_rollup_hour, usage_rollup_day)
 DAY_MICROS = 86_400_000_000
 
 KEYS = (("key_a", "alpha", "team-1"), ("key_b", "beta", "team-2"), ("key_ü", "ünïcode 🙂", None))
@@ -153,16 +160,16 @@ def write(store: Store, records: Sequence[RequestRecord]) -> int:
 def wipe(store: Store) -> None:
     """Empty the books."""
     with store.write() as tx:
-        for table in (request_record, ledger_entry, usage_rollup, usage_rollup_hour):
+        for table in (request_record, ledger_entry, *ROLLUPS):
             tx.execute(delete(table))
 
 
 def stored_rollups(store: Store) -> list[tuple[Any, ...]]:
-    """Everything in both rollups, with 0 for a bin of NULL."""
+    """Everything in the rollups, with 0 for a bin of NULL."""
     bins = sum(1 for column in usage_rollup.c if "_bin_" in column.name)
     rows: list[tuple[Any, ...]] = []
     with store.read() as tx:
-        for table in (usage_rollup, usage_rollup_hour):
+        for table in ROLLUPS:
             found = tx.execute(table.select().order_by(*table.primary_key))
             rows += [(table.name, *row[:-bins], *(count or 0 for count in row[-bins:])) for row in found]
     return rows
