@@ -23,7 +23,7 @@ FLAGS = (
     "--disable-sync",
 )
 WIDTHS = {"wide": (1280, 860), "narrow": (390, 844)}
-PAGES = {"overview": "/?range=30d", "requests": "/requests?range=7d"}
+PAGES = {"overview": "/?range=30d", "requests": "/requests?range=7d", "request": "/requests?outcome=ok"}
 SETTLE_MS = 1_500
 TIMEOUT_MS = 60_000
 
@@ -45,6 +45,13 @@ def settle(page: Page) -> None:
     page.wait_for_selector(connected, timeout=TIMEOUT_MS)
     page.wait_for_selector(f'{connected}[data-test-script-state="notRunning"]', timeout=TIMEOUT_MS)
     page.wait_for_timeout(SETTLE_MS)
+
+
+def open_first(page: Page) -> None:
+    """Click the time of the first request in the log; the cells are drawn on a canvas."""
+    page.locator(".st-key-log canvas").first.click(position={"x": 60, "y": 55})
+    page.wait_for_url("**/request?id=*", timeout=TIMEOUT_MS)
+    settle(page)
 
 
 def whole(page: Page, *, width: int) -> None:
@@ -83,6 +90,8 @@ def take(
             page = context.new_page()
             page.goto(options.url + path)
             settle(page)
+            if name == "request":
+                open_first(page)
             whole(page, width=window[0])
             page.screenshot(path=picture)
             print(picture)

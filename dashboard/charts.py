@@ -191,7 +191,13 @@ def _plot(
         label["interval"] = _HOURS_PER_LABEL - 1
     return {
         "animation": False,
-        "grid": {"left": 4, "right": 26, "top": 36, "bottom": 2, "containLabel": True},
+        "grid": {
+            "left": 4,
+            "right": 26,
+            "top": 36 if len(series) > 1 else 14,
+            "bottom": 2,
+            "containLabel": True,
+        },
         "legend": {"type": "scroll", "top": 0, "left": 0, **_LEGEND, "show": len(series) > 1},
         "tooltip": {"trigger": "axis", "valueFormatter": value_format, "confine": True, "order": "valueDesc"},
         "xAxis": {"type": "category", "data": labels, "axisTick": {"show": False}, "axisLabel": label},
@@ -230,7 +236,7 @@ def _seconds(ms: float | None) -> float | None:
 
 def _scale(largest: int) -> tuple[int, str, int]:
     """By what to divide counts, the letter for that, and the decimals that are left."""
-    if largest >= 10**7:
+    if largest >= 10**6:
         return 10**6, "M", 3
     return (10**3, "k", 1) if largest >= 10**4 else (1, "", 0)
 

@@ -21,7 +21,7 @@ from starlette.middleware import Middleware
 from dashboard.context import Context, install
 from dashboard.headers import SecurityHeaders
 from dashboard.options import LOOPBACK, streamlit_options
-from service.errors import ConfigurationError, StoreSchemaError
+from service.errors import ConfigurationError, StoreSchemaError, StoreUnavailableError
 from service.reporting.snapshots import extent
 from service.settings import Settings
 from service.store.engine import Store
@@ -74,13 +74,18 @@ def open_store(url: str) -> Store:
         with store.read() as tx:
             extent(tx)
     except DBAPIError as error:
-        raise _unreadable(store, error.orig) from error
+        raise _unreadable(store, error) from error
+    except StoreUnavailableError as error:
+        if "no such table" in str(error):  # SQLite's word for a schema that is not ours
+            raise _unreadable(store, error) from error
+        raise
     return store
 
 
-def _unreadable(store: Store, cause: BaseException | None) -> StoreSchemaError:
+def _unreadable(store: Store, error: DBAPIError | StoreUnavailableError) -> StoreSchemaError:
+    reason = str(error.orig if isinstance(error, DBAPIError) else error).splitlines()[0]
     return StoreSchemaError(
-        f"the store {store} cannot be read by this version: {str(cause).splitlines()[0]}; run: tollkeeper migrate"
+        f"the store {store} is empty or of another version ({reason}); run: tollkeeper migrate"
     )
 
 

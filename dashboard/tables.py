@@ -7,7 +7,7 @@ exact as floats of nine decimals.
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -19,7 +19,8 @@ from service.pricing.money import NANOS_PER_USD, format_usd_per_mtok
 from service.reporting.usage import UsageReport
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-OUTCOME_COLORS: Mapping[str, str] = {
+Color = Literal["red", "orange", "green", "gray"]
+OUTCOME_COLORS: Mapping[str, Color] = {
     "ok": "green",
     "client_disconnect": "gray",
     "upstream_error": "red",
@@ -32,6 +33,18 @@ OUTCOME_COLORS: Mapping[str, str] = {
     "rejected_request": "orange",
     "rejected_rate_limit": "orange",
     "rejected_budget": "orange",
+}
+
+TOKEN_CLASSES: Mapping[str, str] = {
+    "input_tokens": "Input, all",
+    "cache_read_input_tokens": "  read from a cache",
+    "cache_write_input_tokens": "  written to a cache",
+    "audio_input_tokens": "  audio",
+    "image_input_tokens": "  images",
+    "output_tokens": "Output, all",
+    "reasoning_output_tokens": "  reasoning",
+    "audio_output_tokens": "  audio ",
+    "image_output_tokens": "  images ",
 }
 
 
@@ -151,6 +164,14 @@ def cost_lines(attempt: Mapping[str, Any]) -> Shown:
         "Cost": column.TextColumn(alignment="right"),
     }
     return Shown(columns, config, {"Quantity": pa.int64()})
+
+
+def token_classes(attempt: Mapping[str, Any]) -> Shown:
+    """The token counts that were reported; the classes below a sum are parts of it."""
+    known = {label: attempt[name] for name, label in TOKEN_CLASSES.items() if attempt[name] is not None}
+    columns = {"Class": list(known), "Tokens": list(known.values())}
+    column = st.column_config
+    return Shown(columns, {"Tokens": column.NumberColumn(format="localized")}, {"Tokens": pa.int64()})
 
 
 def fields(attempt: Mapping[str, Any], *, timezone: str) -> Shown:

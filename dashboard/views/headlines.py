@@ -94,8 +94,8 @@ HEADLINES = (
         write=lambda row: formats.percent(row.coverage),
         explain=lambda row: (
             f"Share of the forwarded attempts whose price is known; {formats.count(row.unpriced_requests)} have none "
-            f"and count as nothing. The provider reported the usage of {formats.count(row.usage_source['provider'])}; "
-            f"that of {formats.count(row.estimated_requests)} is estimated."
+            "and count as nothing. The provider reported the usage of "
+            f"{formats.count(row.usage_source['provider'])}; that of {formats.count(row.estimated_requests)} is estimated."
         ),
         compared="as points",
         color="normal",

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import pyarrow as pa
 import streamlit as st
 
 from dashboard import charts, data, formats, tables
@@ -11,18 +10,6 @@ from dashboard.context import current
 from dashboard.navigation import REQUESTS, all_pages
 
 Attempt = Mapping[str, Any]
-
-TOKEN_CLASSES: Mapping[str, str] = {
-    "input_tokens": "Input, all",
-    "cache_read_input_tokens": "  read from a cache",
-    "cache_write_input_tokens": "  written to a cache",
-    "audio_input_tokens": "  audio",
-    "image_input_tokens": "  images",
-    "output_tokens": "Output, all",
-    "reasoning_output_tokens": "  reasoning",
-    "audio_output_tokens": "  audio ",
-    "image_output_tokens": "  images ",
-}
 
 
 def show() -> None:
@@ -76,7 +63,11 @@ def _ending(final: Attempt) -> None:
     if final["outcome"] == "ok":
         st.badge("ok", color="green", icon=":material/check:")
     else:
-        st.badge(final["outcome"], color=tables.OUTCOME_COLORS[final["outcome"]], icon=":material/error:")
+        st.badge(
+            final["outcome"],
+            color=tables.OUTCOME_COLORS.get(final["outcome"], "gray"),
+            icon=":material/error:",
+        )
         st.code(line, language=None)
 
 
@@ -114,11 +105,11 @@ def _cost(attempt: Attempt) -> None:
 
 def _tokens(attempt: Attempt) -> None:
     st.markdown("**Tokens**")
-    known = {label: attempt[name] for name, label in TOKEN_CLASSES.items() if attempt[name] is not None}
-    if known:
-        table = pa.table({"Class": list(known), "Tokens": list(known.values())})
-        column = st.column_config.NumberColumn(format="localized")
-        st.dataframe(table, column_config={"Tokens": column}, hide_index=True, key=f"tokens-{attempt['id']}")
+    if any(attempt[name] is not None for name in tables.TOKEN_CLASSES):
+        shown = tables.token_classes(attempt)
+        st.dataframe(
+            shown.table(), column_config=shown.config, hide_index=True, key=f"tokens-{attempt['id']}"
+        )
     else:
         st.caption("No token counts were reported.")
     st.caption(f"Usage from: {attempt['usage_source']}.")

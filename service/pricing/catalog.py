@@ -23,9 +23,12 @@ __all__ = [
     "add_overrides",
     "end_override",
     "import_genai_prices",
+    "in_book",
+    "list_imported",
     "list_overrides",
     "load_book",
     "load_card",
+    "newest_version",
     "store_cards",
 ]
 
@@ -48,15 +51,22 @@ def store_cards(tx: Connection, cards: Iterable[PriceCard], *, now: datetime) ->
 
 def load_book(tx: Connection) -> PriceBook:
     """The book of all overrides and of the newest import."""
-    newest = (
+    return PriceBook(_cards(tx, _by_age(in_book())))
+
+
+def in_book() -> ColumnElement[bool]:
+    """Cards that the book has: every override, and the import that was made last."""
+    newest = newest_version().scalar_subquery()
+    return or_(price_card.c.scope != "imported", price_card.c.source_version == newest)
+
+
+def newest_version() -> Select[tuple[str]]:
+    """The version that was imported last."""
+    return (
         select(price_card.c.source_version)
         .where(price_card.c.scope == "imported")
         .order_by(price_card.c.created_at.desc(), price_card.c.source_version.desc())
         .limit(1)
-        .scalar_subquery()
-    )
-    return PriceBook(
-        _cards(tx, _by_age(or_(price_card.c.scope != "imported", price_card.c.source_version == newest)))
     )
 
 
@@ -66,6 +76,11 @@ def load_card(tx: Connection, card_id: str) -> PriceCard:
     if text is None:
         raise NotFoundError(f"there is no price {card_id!r}")
     return _CARD.decode(text)
+
+
+def list_imported(tx: Connection, version: str) -> tuple[PriceCard, ...]:
+    """The cards that came with a version of the price data."""
+    return _cards(tx, _by_age((price_card.c.scope == "imported") & (price_card.c.source_version == version)))
 
 
 def list_overrides(tx: Connection) -> tuple[PriceCard, ...]:

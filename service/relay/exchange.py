@@ -90,9 +90,10 @@ class Exchange(Interruptible):
             pass
         self.reply.gone = True
         attempt, call = self._attempt, self._call
-        if attempt is None or call is None or attempt.closed:
+        if attempt is None or call is None:
             return
-        if not attempt.provider.drains or not self._start_drain(call):
+        worth_reading = attempt.closed or attempt.provider.drains  # closed: all but the end of the connection is here
+        if not worth_reading or not self._start_drain(call):
             call.abort()
 
     def _start_drain(self, call: UpstreamCall) -> bool:

@@ -24,7 +24,10 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Column(msgspec.Struct, frozen=True):
-    """A column of a file. A decimal is the exact text of a number; `json` is a list or an object, or its `msgspec.Raw`."""
+    """A column of a file.
+
+    A decimal is the exact text of a number; `json` is a list or an object, or its text as `msgspec.Raw`.
+    """
 
     name: str
     kind: Kind
@@ -78,7 +81,7 @@ def _jsonl(columns: Sequence[Column], batches: Batches) -> Iterator[bytes]:
     for batch in batches:
         lines = bytearray()
         for row in batch:
-            shown = {name: row.get(name) for name in names}
+            shown: dict[str, Any] = {name: row.get(name) for name in names}
             for name in instants:
                 if shown[name] is not None:
                     shown[name] = _instant(shown[name])

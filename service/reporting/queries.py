@@ -1,8 +1,8 @@
 """Every number anyone sees, as SQLAlchemy `Select` values; nothing here is executed.
 
 A report cuts its range into numbered spans. The rollups answer by joining the spans to their rows: whole UTC days
-from the daily rollup, whole hours from the hourly one, the quarters at a span's edges from the finest. Dimensions that the rollups do not have
-are answered by the records, with the same measures under the same names.
+from the daily rollup, whole hours from the hourly one, the quarters at a span's edges from the finest. Dimensions
+that the rollups do not have are answered by the records, with the same measures under the same names.
 """
 
 from collections.abc import Mapping, Sequence

@@ -236,3 +236,25 @@ def test_a_journal_that_cannot_be_written_is_damaged_or_short_of_room(cli: Cli) 
     outcome = cli("doctor", "--json")
     assert "a-000001.damaged" in detail(outcome, "journal")
     assert statuses(outcome)["journal"] == "problem"
+
+
+@pytest.mark.parametrize("date", ["soon", "", "Sun, 01 Mar 2026 12:00:00 -0000"])
+def test_a_clock_that_cannot_be_read_is_not_compared(healthy: Cli, date: str) -> None:
+    with provider(200, date=date) as (base_url, _seen):
+        configure(base_url, key="sk-literal")
+        outcome = healthy("doctor", "--json")
+    assert statuses(outcome)["clock"] == "ok"
+    assert "upstream openai" not in detail(outcome, "clock")
+
+
+def test_an_upstream_without_a_key(healthy: Cli) -> None:
+    with provider(200) as (base_url, seen):
+        Path("tollkeeper.toml").write_text(f'[[upstreams]]\nname = "local"\nbase_url = "{base_url}"\n')
+        assert statuses(healthy("doctor", "--json"))["upstream local"] == "ok"
+    assert seen == ["/v1/models None"]
+
+
+def test_a_variable_that_sets_nothing(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOLLKEEPER_PROT", "1")
+    outcome = cli("doctor", "--json")
+    assert (statuses(outcome)["configuration"], outcome.code) == ("warning", 0)

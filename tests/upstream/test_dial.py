@@ -38,6 +38,10 @@ async def answer(peer: Peer) -> None:
     await peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
 
 
+async def mute(peer: Peer) -> None:
+    await peer.left()
+
+
 async def test_an_address_that_refuses_gives_way_to_the_next() -> None:
     async with WireServer(answer) as server, client_knowing(REFUSING, "127.0.0.1") as client:
         _, body = await soon(exchange(client, server.url.replace("127.0.0.1", "localhost")))
@@ -49,10 +53,10 @@ async def test_an_address_that_says_nothing_gives_way_to_the_next(monkeypatch: p
     monkeypatch.setenv("SSL_CERT_FILE", str(CERTS / "authority.pem"))
     context: ssl.SSLContext = server_context()
     async with WireServer(answer, tls=context) as server:
-        mute = await asyncio.start_server(lambda reader, _: reader.read(), REFUSING, server.port)
-        async with client_knowing(REFUSING, "127.0.0.1") as client:
-            _, body = await soon(exchange(client, server.url))
-        mute.close()
+        async with WireServer(mute, address=(REFUSING, server.port)) as first:
+            async with client_knowing(REFUSING, "127.0.0.1") as client:
+                _, body = await soon(exchange(client, server.url))
+            assert len(first.peers) == 1
     assert body == b"{}"
 
 

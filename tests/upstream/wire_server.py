@@ -58,8 +58,15 @@ Script = Callable[[Peer], Awaitable[None]]
 class WireServer:
     """Plays *script* on every connection; a script that ends closes its connection."""
 
-    def __init__(self, script: Script, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        script: Script,
+        *,
+        tls: ssl.SSLContext | None = None,
+        address: tuple[str, int] = ("127.0.0.1", 0),
+    ) -> None:
         self._script = script
+        self._address = address
         self._tls = tls
         self._plays: list[asyncio.Task[None]] = []
         self.peers: list[Peer] = []
@@ -73,7 +80,7 @@ class WireServer:
         return f"{scheme}://{host}:{self.port}/v1/chat/completions"
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls, backlog=2048)
+        self._server = await asyncio.start_server(self._accept, *self._address, ssl=self._tls, backlog=2048)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
