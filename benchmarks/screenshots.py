@@ -49,7 +49,7 @@ def settle(page: Page) -> None:
 
 def open_first(page: Page) -> None:
     """Click the time of the first request in the log; the cells are drawn on a canvas."""
-    page.locator(".st-key-log canvas").first.click(position={"x": 60, "y": 55})
+    page.locator(".st-key-log .dvn-scroller").click(position={"x": 60, "y": 55})
     page.wait_for_url("**/request?id=*", timeout=TIMEOUT_MS)
     settle(page)
 

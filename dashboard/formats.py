@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from service.pricing.money import NANOS_PER_USD, format_usd
 
 UNKNOWN = "—"
+NO_CHANGE = "±"
 _DECIMALS = 9
 _SHOWN = 2
 _COMPACT_FROM = 10_000
@@ -20,6 +21,7 @@ _MS = 1_000
 _MINUTE_MS = 60_000
 _HOUR_MS = 3_600_000
 _TENFOLD = 10
+_NEAR = 0.1
 
 
 def usd(nanos: int | None) -> str:
@@ -68,7 +70,7 @@ def percent(share: float | None) -> str:
         return UNKNOWN
     if share in (0, 1):
         return f"{share:.0%}"
-    for decimals in (1, 2, 3):
+    for decimals in (2, 3) if share < _NEAR or share > 1 - _NEAR else (1,):
         shown = f"{share:.{decimals}%}"
         if 0 < float(shown[:-1]) < 100:  # noqa: PLR2004  (percent)
             return shown
@@ -116,6 +118,5 @@ def _sign(nanos: int) -> str:
 
 
 def _signed(text: str) -> str:
-    """Without the sign of a zero."""
-    number = text.rstrip(" p%")
-    return text[1:] if float(number) == 0 else text
+    """A zero is neither more nor less."""
+    return f"{NO_CHANGE}{text[1:]}" if float(text.rstrip(" p%")) == 0 else text

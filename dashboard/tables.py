@@ -75,6 +75,7 @@ def breakdown(report: UsageReport, *, names: Named, dimension: str, label: str) 
         label: [names.of(row.dimensions, dimension=dimension) for row in report.rows],
         "Spend": [_usd(cost) for cost in costs],
         "Share": [(cost or 0) / total if total else None for cost in costs],
+        "Priced": [row.coverage for row in rows],
         "Requests": [row.requests for row in rows],
         "Tokens": tokens,
         "$ per 1M tokens": [
@@ -82,11 +83,10 @@ def breakdown(report: UsageReport, *, names: Named, dimension: str, label: str) 
         ],
         "Error rate": [row.error_rate for row in rows],
         "p95 latency": [None if row.p95_duration_ms is None else row.p95_duration_ms / 1000 for row in rows],
-        "Priced": [row.coverage for row in rows],
     }
     column = st.column_config
     config = {
-        label: column.TextColumn(pinned=True, width="medium"),
+        label: column.TextColumn(width="medium"),
         "Spend": column.NumberColumn(format=_usd_format(costs)),
         "Share": column.ProgressColumn(format="percent", min_value=0, max_value=1, width=130),
         "Requests": column.NumberColumn(format="localized"),
@@ -113,32 +113,32 @@ def log(rows: Sequence[Mapping[str, Any]], *, timezone: str) -> Shown:
         "Input": [row["input_tokens"] for row in rows],
         "Output": [row["output_tokens"] for row in rows],
         "Cost": [_usd(row["cost_nanos"]) for row in rows],
+        "Priced": [row["cost_status"] for row in rows],
         "Duration": [row["duration_ms"] for row in rows],
         "First token": [row["ttft_ms"] for row in rows],
         "Status": [row["http_status"] for row in rows],
         "Project": [row["project"] for row in rows],
         "Upstream": [row["upstream"] for row in rows],
-        "Priced": [row["cost_status"] for row in rows],
     }
     column = st.column_config
     config = {
-        "Time": column.TextColumn(help=f"When the request began, on the clock of {timezone}.", width=150),
+        "Time": column.TextColumn(help=f"When the request began, on the clock of {timezone}.", width=140),
         "Outcome": column.MultiselectColumn(
-            options=list(OUTCOME_COLORS), color=list(OUTCOME_COLORS.values()), width=125
+            options=list(OUTCOME_COLORS), color=list(OUTCOME_COLORS.values()), width=120
         ),
-        "Model": column.TextColumn(width=145),
+        "Model": column.TextColumn(width=150),
         "Key": column.TextColumn(width=125),
         "Input": column.NumberColumn(
-            format="localized", help="Input tokens, cached ones included.", width=65
+            format="localized", help="Input tokens, cached ones included.", width=60
         ),
         "Output": column.NumberColumn(
-            format="localized", help="Output tokens, reasoning included.", width=65
+            format="localized", help="Output tokens, reasoning included.", width=60
         ),
-        "Cost": column.NumberColumn(format=_usd_format([row["cost_nanos"] for row in rows]), width=95),
-        "Duration": column.NumberColumn(format="%,.0f ms", width=85),
-        "First token": column.NumberColumn(format="%,.0f ms", width=85),
-        "Status": column.NumberColumn(format="%d", width=60),
-        "Project": column.TextColumn(width=95),
+        "Cost": column.NumberColumn(format=_usd_format([row["cost_nanos"] for row in rows]), width=90),
+        "Duration": column.NumberColumn(format="%,.0f ms", width=80),
+        "First token": column.NumberColumn(format="%,.0f ms", width=80),
+        "Status": column.NumberColumn(format="%d", width=55),
+        "Project": column.TextColumn(width=90),
         "Upstream": column.TextColumn(width=110),
         "Priced": column.TextColumn(help="How the cost came about.", width=75),
     }
@@ -149,21 +149,29 @@ def log(rows: Sequence[Mapping[str, Any]], *, timezone: str) -> Shown:
 
 
 def cost_lines(attempt: Mapping[str, Any]) -> Shown:
-    """The lines that make up the cost of an attempt, exactly."""
+    """The lines that make up the cost of an attempt, later changes of it, and the sum, exactly."""
     lines = attempt["cost_lines"] or ()
-    columns = {
+    changes = attempt["ledger"]
+    columns: dict[str, list[Any]] = {
         "Meter": [str(line.get("meter", "")) for line in lines],
         "Quantity": [line.get("quantity") for line in lines],
         "Per 1M": [_rate(line.get("rate_picos")) for line in lines],
         "Cost": [formats.usd(line["cost_nanos"]) for line in lines],
     }
+    for meter, nanos in (
+        *((f"{entry['kind']}: {entry['reason'] or ''}", int(entry["delta_nanos"])) for entry in changes),
+        ("Total", attempt["cost_nanos"]),
+    ):
+        for label, value in zip(columns, (meter, None, None, formats.usd(nanos)), strict=True):
+            columns[label].append(value)
     column = st.column_config
     config = {
-        "Quantity": column.NumberColumn(format="localized"),
-        "Per 1M": column.TextColumn(alignment="right"),
+        "Meter": column.TextColumn(width="medium"),
+        "Quantity": column.NumberColumn(format="localized", width="small"),
+        "Per 1M": column.TextColumn(alignment="right", width="small"),
         "Cost": column.TextColumn(alignment="right"),
     }
-    return Shown(columns, config, {"Quantity": pa.int64()})
+    return Shown(columns, config, {"Quantity": pa.int64(), "Per 1M": pa.string()})
 
 
 def token_classes(attempt: Mapping[str, Any]) -> Shown:
@@ -178,7 +186,12 @@ def fields(attempt: Mapping[str, Any], *, timezone: str) -> Shown:
     """Every field of an attempt that is known, under its name in the API."""
     known = {name: value for name, value in attempt.items() if value is not None and name not in _ELSEWHERE}
     known["started_at"] = f"{formats.instant(attempt['started_at'], timezone=timezone)} ({timezone})"
-    return Shown({"Field": list(known), "Value": [_text(value) for value in known.values()]}, {}, {})
+    columns = {"Field": list(known), "Value": [_text(value) for value in known.values()]}
+    config = {
+        "Field": st.column_config.TextColumn(width="medium"),
+        "Value": st.column_config.TextColumn(width="large"),
+    }
+    return Shown(columns, config, {})
 
 
 _ELSEWHERE = ("cost_lines", "usage_raw", "ledger", "rated_cost_nanos", "rated_cost_status")

@@ -16,10 +16,11 @@ from sqlalchemy import Connection, select
 from service.admin.context import AdminContext
 from service.http_app import create_http_app
 from service.keys.registry import KeyRegistry
-from service.keys.secrets import Peppers, check_fingerprint, root_secret
+from service.keys.secrets import Peppers, installation_secret
 from service.keys.snapshot import AdminGrant, load_keys
 from service.ledger.adoption import AdoptionLoop
 from service.ledger.batches import BatchWriter
+from service.ledger.costs import rate_usage
 from service.ledger.journal import Journal
 from service.ledger.record import Opening
 from service.ledger.recorder import Recorder
@@ -28,7 +29,6 @@ from service.ledger.writer import Writer
 from service.logs import get_logger
 from service.pricing.catalog import import_genai_prices, load_book, store_cards
 from service.pricing.rating import Rating
-from service.relay.charging import rate_usage
 from service.relay.context import Clock, RelayContext, RelaySnapshot
 from service.settings import Settings
 from service.store.engine import Store
@@ -85,10 +85,7 @@ class RelayProcess:
         self.settings = settings
         self.clock = clock or system_clock()
         self.store = open_store(settings)
-        root = root_secret(settings, is_sqlite=self.store.is_sqlite)
-        with self.store.write() as tx:
-            check_fingerprint(tx, root)
-        self.peppers = Peppers.of(root)
+        self.peppers = Peppers.of(installation_secret(self.store, settings))
         self.configuration = RevisionPoller(
             self.store,
             self._load_snapshot,

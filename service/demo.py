@@ -20,15 +20,16 @@ import msgspec
 from service.app import alarm, prepare_store, system_clock
 from service.first_run import utc_now
 from service.keys.registry import KeyRegistry
-from service.keys.secrets import Peppers, root_secret
+from service.keys.secrets import Peppers, installation_secret
 from service.keys.values import NewKey
 from service.launch import Options, run_everything
 from service.ledger.batches import BATCH, BatchWriter
+from service.ledger.costs import rate_record
 from service.ledger.record import RequestRecord, uuid7
 from service.ledger.writer import Writer
 from service.pricing.catalog import load_book
 from service.pricing.pricebook import PriceBook
-from service.relay.charging import charge_nothing, put_rating, put_usage, rate_usage
+from service.relay.charging import charge_nothing, put_rating, put_usage
 from service.settings import Settings, StoreSettings
 from service.simulator.calls import SimulatedCall
 from service.simulator.history import history
@@ -88,7 +89,7 @@ def run_demo(settings: Settings, *, dashboard: bool) -> None:
 
 def make_keys(store: Store, settings: Settings) -> list[DemoKey]:
     """One virtual key per workload of the generated history."""
-    peppers = Peppers.of(root_secret(settings, is_sqlite=store.is_sqlite))
+    peppers = Peppers.of(installation_secret(store, settings))
     registry = KeyRegistry(peppers, now=utc_now, random_bytes=os.urandom)
     keys = []
     with store.write() as tx:
@@ -142,8 +143,7 @@ def _price(record: RequestRecord, book: PriceBook) -> None:
     counts = {name: getattr(record, name) for name in TokenUsage.__struct_fields__ if hasattr(record, name)}
     usage = TokenUsage(**counts)
     put_usage(record, usage)
-    models = (record.response_model, record.upstream_model)
-    put_rating(record, rate_usage(record, usage, book=book, models=models))
+    put_rating(record, rate_record(record, usage, book=book))
 
 
 def _batched(records: Iterator[RequestRecord]) -> Iterator[list[RequestRecord]]:

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from service.keys.admin_registry import AdminKeyRegistry
 from service.keys.registry import KeyRegistry
-from service.keys.secrets import Peppers, check_fingerprint, root_secret
+from service.keys.secrets import Peppers, installation_secret
 from service.keys.values import NewKey
 from service.settings import Settings
 from service.store.engine import Store
@@ -31,11 +31,9 @@ def utc_now() -> datetime:
 
 def ensure_first_keys(store: Store, settings: Settings) -> FirstKeys:
     """Make the keys that are missing. Safe when two processes start at once on one store."""
-    root = root_secret(settings, is_sqlite=store.is_sqlite)
-    peppers = Peppers.of(root)
+    peppers = Peppers.of(installation_secret(store, settings))
     admin = virtual = None
     with store.write() as tx:
-        check_fingerprint(tx, root)
         if settings.admin_key is None and tx.scalar(select(admin_key.c.public_id).limit(1)) is None:
             admins = AdminKeyRegistry(peppers, now=utc_now, random_bytes=os.urandom)
             admin = admins.create(tx, name="first admin key", role="admin").token

@@ -15,10 +15,10 @@ from service.app import JOURNAL_FOLDER, RelayProcess, alarm, open_store, prepare
 from service.first_run import FirstKeys, ensure_first_keys, welcome
 from service.ledger.adoption import AdoptionLoop
 from service.ledger.batches import BatchWriter
+from service.ledger.costs import rate_usage
 from service.ledger.writer import Writer
 from service.logs import get_logger
 from service.pricing.catalog import load_book
-from service.relay.charging import rate_usage
 from service.server import run_server
 from service.settings import Settings, with_simulator
 from service.store.engine import Store

@@ -55,6 +55,12 @@ class DrainingServer(uvicorn.Server):
             self.should_exit = True
         return await super().on_tick(counter)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close; a client that has stopped reading cannot keep the process alive with what it never takes."""
+        await super().shutdown(sockets)
+        for connection in tuple(self.server_state.connections):
+            connection.transport.abort()
+
     async def _drain(self) -> None:
         context = self._context
         loop = asyncio.get_running_loop()

@@ -15,6 +15,8 @@ from service.pricing.money import NANOS_PER_USD
 from service.reporting.figures import Measures
 from service.reporting.usage import UsageReport
 
+NEW = "new"
+"""In place of a change where there was nothing before."""
 Value = Callable[[Measures], float | None]
 
 
@@ -63,8 +65,8 @@ HEADLINES = (
         write=lambda row: formats.compact(all_tokens(row)),
         explain=lambda row: (
             f"{formats.count(row.input_tokens)} in, of these "
-            f"{formats.count(row.cache_read_input_tokens)} from a cache; {formats.count(row.output_tokens)} out, of these "
-            f"{formats.count(row.reasoning_output_tokens)} reasoning."
+            f"{formats.count(row.cache_read_input_tokens)} from a cache; "
+            f"{formats.count(row.output_tokens)} out, of these {formats.count(row.reasoning_output_tokens)} reasoning."
         ),
         compared="per time",
         color="blue",
@@ -93,9 +95,10 @@ HEADLINES = (
         of=lambda row: row.coverage,
         write=lambda row: formats.percent(row.coverage),
         explain=lambda row: (
-            f"Share of the forwarded attempts whose price is known; {formats.count(row.unpriced_requests)} have none "
-            "and count as nothing. The provider reported the usage of "
-            f"{formats.count(row.usage_source['provider'])}; that of {formats.count(row.estimated_requests)} is estimated."
+            "Share of the forwarded attempts whose price is known; "
+            f"{formats.count(row.unpriced_requests)} have none and count as nothing. "
+            f"The provider reported the usage of {formats.count(row.usage_source['provider'])}; "
+            f"that of {formats.count(row.estimated_requests)} is estimated."
         ),
         compared="as points",
         color="normal",
@@ -109,8 +112,7 @@ def metrics(report: UsageReport, *, before: Measures | None, chosen: Period) -> 
         {
             "label": one.label,
             "value": one.write(report.total),
-            "delta": None if before is None else _change(one, report.total, before=before, chosen=chosen),
-            "delta_color": one.color,
+            **_delta(one, _change(one, report.total, before=before, chosen=chosen)),
             "chart_data": [one.of(row.measures) or 0 for row in report.rows],
             "chart_type": "area",
             "help": f"{one.explain(report.total)} {_comparison(before, chosen)}",
@@ -119,18 +121,27 @@ def metrics(report: UsageReport, *, before: Measures | None, chosen: Period) -> 
     ]
 
 
-def _change(one: Headline, total: Measures, *, before: Measures, chosen: Period) -> str | None:
-    now, past = one.of(total), one.of(before)
+def _delta(one: Headline, change: str | None) -> dict[str, Any]:
+    """How a change is shown: an arrow and a judgement, or neither where nothing changed."""
+    if change == NEW:
+        return {"delta": change, "delta_color": "blue", "delta_arrow": "off"}
+    if change is not None and change.startswith(formats.NO_CHANGE):
+        return {"delta": change, "delta_color": "off", "delta_arrow": "off"}
+    return {"delta": change, "delta_color": one.color, "delta_arrow": "auto"}
+
+
+def _change(one: Headline, total: Measures, *, before: Measures | None, chosen: Period) -> str | None:
+    now, past = one.of(total), None if before is None else one.of(before)
+    if now is not None and past is None:
+        return NEW
     match one.compared:
         case "as points":
             return formats.points(now, past)
         case "in percent":
             return formats.change(now, past)
         case "per time":
-            if now is None or past is None:
-                return None
             lengths = chosen.elapsed / chosen.before_elapsed
-            return formats.change(now / lengths, past)
+            return formats.change(None if now is None else now / lengths, past)
 
 
 def _comparison(before: Measures | None, chosen: Period) -> str:

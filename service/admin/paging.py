@@ -30,10 +30,10 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Where a page of keys ends: `created_at` in microseconds, and the id."""
+    """Where a page ends: `created_at` in microseconds, and the id."""
 
     micros: Annotated[int, Meta(ge=0, le=_LATEST_MICROS)]
-    id: Annotated[str, Meta(pattern="^[0-9A-Za-z_]{1,40}$")]
+    id: Annotated[str, Meta(pattern="^[ -~]{1,80}$")]
 
 
 def check_limit(limit: int) -> int:
@@ -43,9 +43,9 @@ def check_limit(limit: int) -> int:
     return limit
 
 
-def write_cursor(created_at: datetime, key_id: str) -> str:
+def write_cursor(created_at: datetime, identifier: str) -> str:
     """The cursor after this row."""
-    encoded = msgspec.json.encode(Position(to_micros(created_at), key_id))
+    encoded = msgspec.json.encode(Position(to_micros(created_at), identifier))
     return base64.urlsafe_b64encode(encoded).decode().rstrip("=")
 
 

@@ -2,7 +2,7 @@
 
 from litestar import Router
 
-from service.admin import keys, requests, usage
+from service.admin import keys, prices, requests, usage
 from service.admin.bodies import StrictRequest
 from service.admin.context import AdminContext
 from service.admin.guard import admin_guard
@@ -24,6 +24,10 @@ def create_admin_router(context: AdminContext) -> Router:
             keys.update_key,
             keys.revoke_key,
             keys.rotate_key,
+            prices.create_price,
+            prices.list_all,
+            prices.show_price,
+            prices.delete_price,
             requests.list_all,
             requests.get_one,
             usage.usage,

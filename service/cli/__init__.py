@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, Place] = {
     "dashboard": Place("service.cli.run:dashboard", "Start the dashboard alone."),
     "migrate": Place("service.cli.migrate:migrate", "Bring the store to the schema of this version."),
     "keys": Place("service.cli.keys:keys", "Create, list, show, update, rotate and revoke virtual keys."),
+    "prices": Place("service.cli.prices:prices", "Show, set, import and update prices; rate past usage again."),
     "usage": Place("service.cli.usage:usage", "Usage and cost, by any dimension."),
     "requests": Place("service.cli.requests:requests", "The log of requests; one whole request by its id."),
     "config": Place("service.cli.config:config", "Show the effective settings and where each comes from."),

@@ -116,7 +116,6 @@ def dashboard(config: Path | None, *, lifeline_fd: int | None, **flags: Any) -> 
     """Start the dashboard alone."""
     settings = _load(config, **flags).settings
     from dashboard.server import run
-
     from service.supervisor import follow_parent
 
     if lifeline_fd is not None:

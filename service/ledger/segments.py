@@ -1,11 +1,16 @@
 """One journal segment: a file that is ours by `flock`, with its room reserved on disk before it is used.
 
+Frames are written through a shared memory map: what is written is the kernel's at once, as with `write`, and survives
+the process; but the call does not give up the interpreter, which under load would hand it to a thread in the middle
+of a request. `fdatasync` brings mapped pages to the disk like any others.
+
 A segment is created under a temporary name, locked, allocated and only then given its final name, so whoever
 finds a `*.journal` file that nobody has locked knows that its owner is dead.
 """
 
 import errno
 import fcntl
+import mmap
 import os
 from pathlib import Path
 
@@ -31,6 +36,7 @@ class Segment:
         try:
             fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.posix_fallocate(self.fd, 0, size)
+            self._memory = mmap.mmap(self.fd, size)
             made = fresh.rename(path)
             _sync_directory(path.parent)
         except BaseException:
@@ -45,17 +51,13 @@ class Segment:
 
     def write(self, frame: bytes) -> None:
         """Append *frame*; the caller has made sure that it fits."""
-        view = memoryview(frame)
-        offset = self.used
-        while view:
-            written = os.pwrite(self.fd, view, offset)
-            offset += written
-            view = view[written:]
-        self.used = offset
+        end = self.used + len(frame)
+        self._memory[self.used : end] = frame
+        self.used = end
 
     def read(self) -> bytes:
         """What has been written so far."""
-        return os.pread(self.fd, self.used, 0)
+        return self._memory[: self.used]
 
     def sync(self) -> None:
         """Bring what was written to the disk. After a failure the kernel may have dropped it, so never again."""
@@ -70,10 +72,12 @@ class Segment:
     def delete(self) -> None:
         """Remove the file; its lock goes with it."""
         self.path.unlink(missing_ok=True)
+        self._memory.close()
         os.close(self.fd)
 
     def leave(self) -> None:
         """Give up the lock and leave the file to whoever adopts it."""
+        self._memory.close()
         os.close(self.fd)
 
 

@@ -1,13 +1,15 @@
 """Records into the store, exactly once, and the rollups with them, in one transaction.
 
 `id` decides: what is stored already is left out, so the same batch may come again after an unknown commit.
-Batches go to the drivers in the shape these like: `executemany` on SQLite (where `RETURNING` would silently return
-nothing on Python 3.11, so the stored ids are looked up first, inside the same immediate transaction), `unnest`
-arrays with ON CONFLICT DO NOTHING on PostgreSQL. The drivers are called directly, so their errors are told apart here.
+Batches go to the drivers in the shape these like: many rows a statement on SQLite (whose stored ids are looked up
+first, inside the same immediate transaction), `unnest` arrays with ON CONFLICT DO NOTHING on PostgreSQL. The drivers
+are called directly, so their errors are told apart here.
 """
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -31,6 +33,9 @@ _IDS_AT = tuple(position for position, name in enumerate(FIELDS) if name in _ID_
 _COLUMNS = ", ".join(FIELDS)
 _UNREACHABLE = (sqlite3.OperationalError, psycopg.OperationalError, psycopg.InterfaceError)
 _LONGEST_REASON = 2_000
+# Rows per statement: the driver gives up the interpreter lock once a statement, and to get it back the event loop
+# must let go of it. `executemany`, with a row a statement, cost more in waiting threads than in work.
+_STATEMENT_ROWS = (400, 100, 25, 5, 1)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -104,7 +109,12 @@ def _insert_sqlite(tx: Connection, batch: list[RequestRecord]) -> list[RequestRe
     )
     stored = {identifier for (identifier,) in found}
     fresh = [record for record in batch if record.id not in stored] if stored else batch
-    raw.executemany(_SQLITE_INSERT, [_row(record) for record in fresh])
+    rows = [_row(record) for record in fresh]
+    for size in _STATEMENT_ROWS:
+        while len(rows) >= size:
+            values = list(chain.from_iterable(rows[:size]))
+            del rows[:size]
+            raw.execute(_sqlite_insert(size), values)
     return fresh
 
 
@@ -129,4 +139,7 @@ def _postgres_insert() -> bytes:
     ).encode()
 
 
-_SQLITE_INSERT = f"INSERT INTO request_record ({_COLUMNS}) VALUES ({','.join('?' * len(FIELDS))})"  # noqa: S608  (our own names)
+@cache
+def _sqlite_insert(rows: int) -> str:
+    row = f"({','.join('?' * len(FIELDS))})"
+    return f"INSERT INTO request_record ({_COLUMNS}) VALUES {','.join([row] * rows)}"  # noqa: S608  (our own names)

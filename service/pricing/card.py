@@ -7,12 +7,14 @@ for every unit of the request (a cliff, not a bracket). "More than 200,000" is a
 """
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
 Source = Literal["genai-prices", "override"]
 Scope = Literal["key", "project", "upstream", "global", "imported"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+"""In order of precedence."""
 
 MINUTES_PER_DAY = 24 * 60
 

@@ -60,7 +60,7 @@ def in_book() -> ColumnElement[bool]:
     return or_(price_card.c.scope != "imported", price_card.c.source_version == newest)
 
 
-def newest_version() -> Select[tuple[str]]:
+def newest_version() -> Select[str]:
     """The version that was imported last."""
     return (
         select(price_card.c.source_version)

@@ -22,6 +22,8 @@ from service.usage.tokens import TokenUsage
 
 CostStatus = Literal["priced", "partial", "assumed", "provider", "unpriced", "free"]
 
+PROVIDER_REPORTED = "provider_reported"
+"""The meter of a cost that the provider reported: one line for the whole request, no rate of ours."""
 STANDARD_TIERS = frozenset({"", "auto", "default", "standard", "on_demand"})
 BATCH = "batch"
 INPUT_METERS = slice(0, METERS.index("output"))

@@ -62,9 +62,7 @@ def set_prices(tx: Connection, cards: Sequence[PriceCard], *, now: datetime) -> 
     )
     if added:
         bump_revision(tx)
-    return SetPrices(
-        added=added, kept=tuple(card for card in stored if card.id in before), replaced=replaced
-    )
+    return SetPrices(added=added, kept=tuple(card for card in stored if card.id in before), replaced=replaced)
 
 
 def end_price(tx: Connection, card_id: str, *, at: datetime) -> PriceCard:

@@ -3,6 +3,7 @@
 `close` is synchronous and idempotent, so that whatever ends the exchange, also a cancellation, can call it first.
 """
 
+from service.errors import UpstreamBrokenError
 from service.ledger.record import Intent, Opening, Outcome, Progress, RequestRecord, begin_record, clip
 from service.relay.charging import Question, charge, charge_nothing
 from service.relay.context import RelayContext
@@ -15,6 +16,7 @@ from service.usage.meter import BodyMeter, Metered, StreamMeter
 
 MS = 1_000.0
 OK_STATUSES = range(200, 300)
+STATUSES = range(200, 600)
 PROGRESS_EVERY_S = 1.0
 PROGRESS_EVERY_EVENTS = 256
 LARGEST_TEXT_BODY = 256 * 1024
@@ -72,7 +74,9 @@ class Attempt:
             await self._context.journal.synced(self._position)
 
     def answered(self, head: Head) -> None:
-        """The upstream's response head has come."""
+        """The upstream's response head has come. Raises UpstreamBrokenError for a status that HTTP does not have."""
+        if head.status not in STATUSES:
+            raise UpstreamBrokenError(f"{self.provider.name} answered with status {head.status}")
         self.times.answered = self.now()
         self.head = head
         self.upstream_request_id = upstream_request_id(head.headers)
@@ -190,7 +194,13 @@ class Attempt:
             charge_nothing(record, facts)
             return
         context = self._context
-        question = Question(self._request, self._body, context.calibrations, self.meter.generated)
+        question = Question(
+            self._request,
+            self._body,
+            context.calibrations,
+            self.meter.generated,
+            prefers_provider_cost=self.provider.prefers_provider_cost,
+        )
         charge(record, facts, book=context.configuration.value.prices, question=question)
 
 

@@ -2,18 +2,19 @@
 
 Without usage from the upstream the tokens are estimated from the request and from the output seen, marked
 `estimated`, with bounds. The price is that of the model which answered; where none is known, of the one asked for.
+An upstream with `cost = "provider"` costs what its provider reports, where it reports a cost.
 """
 
 from collections.abc import Callable
 
 import msgspec
 
-from service.ledger.record import Opening, RequestRecord, clip
+from service.ledger.costs import MEDIA_LEFT_OUT, provider_rating, rate_record
+from service.ledger.record import RequestRecord, clip
 from service.pricing.pricebook import PriceBook
-from service.pricing.rating import Rating, rate
+from service.pricing.rating import Rating
 from service.relay.calibration import Calibrations
 from service.relay.request import ChatRequest
-from service.store.types import from_micros
 from service.usage.estimate import Estimate, estimate_output, estimate_prompt
 from service.usage.metered import Metered
 from service.usage.text import TextMeasure
@@ -21,7 +22,6 @@ from service.usage.tokens import TokenUsage
 
 MOST_CHOICES = 128
 MOST_OUTPUT_TOKENS = 1_000_000
-MEDIA_LEFT_OUT = "media_left_out"
 
 
 def charge_nothing(record: RequestRecord, facts: Metered | None) -> None:
@@ -41,6 +41,7 @@ class Question(msgspec.Struct, frozen=True):
     calibrations: Calibrations
     generated: Callable[[], TextMeasure]
     """The generated text seen; measured only where it is needed."""
+    prefers_provider_cost: bool = False
 
 
 def charge(record: RequestRecord, facts: Metered, *, book: PriceBook, question: Question) -> None:
@@ -54,38 +55,15 @@ def charge(record: RequestRecord, facts: Metered, *, book: PriceBook, question: 
     record.provider_cost_nanos = facts.provider_cost_nanos
     record.usage_source = facts.usage_source
     usage = facts.usage
-    left_out = False
     if usage is None:
-        usage, left_out = _estimate(record, question)
+        usage = _estimate(record, question)
     elif facts.usage_source == "provider" and not facts.usage_flags:
         question.calibrations.teach(
             record.upstream_model, body=question.body, generated=question.generated, usage=usage
         )
     put_usage(record, usage)
-    models = (record.response_model, record.upstream_model)
-    put_rating(record, rate_usage(record, usage, book=book, models=models))
-    if left_out and record.cost_status == "priced":
-        record.cost_status = "partial"
-
-
-def rate_usage(
-    opening: Opening, usage: TokenUsage, *, book: PriceBook, models: tuple[str | None, ...]
-) -> Rating:
-    """The cost of *usage* by the card of the first of *models* that has one."""
-    at = from_micros(opening.started_at)
-    tier = opening.service_tier if isinstance(opening, RequestRecord) else None
-    for model in filter(None, models):
-        card = book.resolve(
-            provider=opening.provider,
-            model=model,
-            at=at,
-            key_id=opening.key_id,
-            project=opening.project,
-            upstream=opening.upstream,
-        )
-        if card is not None:
-            return rate(usage, card, at=at, service_tier=tier)
-    return rate(usage, None, at=at)
+    reported = provider_rating(facts.provider_cost_nanos) if question.prefers_provider_cost else None
+    put_rating(record, reported or rate_record(record, usage, book=book))
 
 
 def put_usage(record: RequestRecord, usage: TokenUsage) -> None:
@@ -109,8 +87,8 @@ def put_rating(record: RequestRecord, rating: Rating) -> None:
     record.cost_lines = tuple(msgspec.to_builtins(line) for line in rating.lines) or None
 
 
-def _estimate(record: RequestRecord, question: Question) -> tuple[TokenUsage, bool]:
-    """Estimated usage, and whether media in the request had to be left out of it."""
+def _estimate(record: RequestRecord, question: Question) -> TokenUsage:
+    """Estimated usage; a flag says whether media in the request had to be left out of it."""
     model = record.upstream_model
     prompt = estimate_prompt(question.body, question.calibrations.prompt(model))
     output = estimate_output(question.generated(), question.calibrations.output(model))
@@ -119,7 +97,7 @@ def _estimate(record: RequestRecord, question: Question) -> tuple[TokenUsage, bo
     record.usage_high = prompt.high + _most_output(output, question.request)
     if prompt.partial:
         record.usage_flags = (*(record.usage_flags or ()), MEDIA_LEFT_OUT)
-    return TokenUsage(input_tokens=prompt.tokens, output_tokens=output.tokens), prompt.partial
+    return TokenUsage(input_tokens=prompt.tokens, output_tokens=output.tokens)
 
 
 def _most_output(seen: Estimate, request: ChatRequest) -> int:

@@ -94,7 +94,7 @@ class ModelList:
                 if len(body) > LARGEST_LIST:
                     return None
             listing = msgspec.json.decode(bytes(body), type=_Listing) if head.status == OK else None
-        except (TollkeeperError, msgspec.DecodeError):
+        except (TollkeeperError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         finally:
             await call.release()

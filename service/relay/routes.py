@@ -7,6 +7,7 @@ from typing import Any, cast
 from urllib.parse import unquote
 
 from litestar import get
+from litestar.exceptions import NotFoundException
 from litestar.handlers import ASGIRouteHandler
 from litestar.response import Response
 from litestar.types import HTTPScope, Receive, Send
@@ -62,7 +63,10 @@ def relay_routes(context: RelayContext, door: Door, models: ModelList) -> list[A
 def _model_named(scope: HTTPScope) -> str:
     """What stands behind `/v1/models/`; names may contain slashes, plain or encoded."""
     path = unquote(scope["raw_path"].decode("latin-1").partition("?")[0])
-    return path[path.index(MODELS) + len(MODELS) :].strip("/")
+    rest = path[path.index(MODELS) + len(MODELS) :]
+    if rest and not rest.startswith("/"):  # Litestar mounts by prefix, not by segment
+        raise NotFoundException
+    return rest.strip("/")
 
 
 def _health_routes(context: RelayContext) -> list[Any]:

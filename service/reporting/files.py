@@ -113,7 +113,7 @@ class _Pipe(io.RawIOBase):
         self._position = 0
 
     def writable(self) -> bool:
-        """Yes."""
+        """Yes; pyarrow asks before it writes."""
         return True
 
     def write(self, piece: Any) -> int:

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, Select, case, func, literal_column, null, select
 
 from service.pricing.money import format_usd, format_usd_per_mtok
+from service.pricing.rating import PROVIDER_REPORTED
 from service.reporting.files import FileFormat, encode
 from service.reporting.focus_columns import FILE_COLUMNS, SERVICE_CATEGORY, SERVICE_SUBCATEGORY
 from service.reporting.intervals import Span, buckets, time_zone, widened
@@ -25,7 +26,11 @@ from service.store.tables import ledger_entry, request_record
 
 _TOKENS_PER_UNIT = 1_000_000
 _PICOS_PER_USD = 10**12
-_SINGLE = {"request": ("Requests", "Requests"), "web_search": ("Web Searches", "Searches")}
+_SINGLE = {
+    PROVIDER_REPORTED: ("Requests", "Requests"),
+    "request": ("Requests", "Requests"),
+    "web_search": ("Web Searches", "Searches"),
+}
 _ACCOUNT = ("key_id", "project", "upstream", "provider", "model", "service_tier", "price_id")
 
 
@@ -81,7 +86,10 @@ def _grouped(statement: Select[Any], keys: Sequence[Any], span: Span) -> Select[
 
 def _lines(span: Span) -> Select[Any]:
     line = lines_of(request_record.c.cost_lines)
-    meter, rate = line_text(line, "meter"), line_number(line, "rate_picos")
+    meter = line_text(line, "meter")
+    # what a provider reported has a "rate" of its own in every request: none that could be shown
+    is_reported = meter == literal_column(f"'{PROVIDER_REPORTED}'")
+    rate = case((is_reported, null()), else_=line_number(line, "rate_picos"))
     keys = [*_account_columns(), meter.label("meter"), rate.label("rate_picos")]
     totals = (
         func.sum(line_number(line, "quantity")).label("quantity"),

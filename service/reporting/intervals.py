@@ -19,7 +19,7 @@ Interval = Literal["15m", "hour", "day", "week", "month"]
 
 QUARTER = timedelta(minutes=15)
 MAX_BUCKETS = 3_000
-_YEARS = range(1970, 9000)
+_YEARS = range(1980, 9000)  # before that some zones were seconds off a quarter of an hour
 _LENGTHS: Mapping[Interval, timedelta] = {
     "15m": QUARTER,
     "hour": timedelta(hours=1),
@@ -52,7 +52,7 @@ def widened(since: datetime, until: datetime) -> Span:
         if instant.tzinfo is None:
             raise InvalidInputError(f"{name} has no time zone; write 2026-11-23T00:00:00Z", field=name)
         if instant.year not in _YEARS:
-            raise InvalidInputError(f"{name} is in the year {instant.year}; use 1970 to 8999", field=name)
+            raise InvalidInputError(f"{name} is in the year {instant.year}; use 1980 to 8999", field=name)
     first = _floor(since.astimezone(UTC))
     last = -_floor_delta(-(until.astimezone(UTC) - first)) + first
     if first >= last:
@@ -89,18 +89,13 @@ def _next_edge(instant: datetime, *, interval: Interval, zone: ZoneInfo) -> date
     if interval == "hour":
         return _next_hour(instant, zone=zone)
     day = instant.astimezone(zone).date()
-    match interval:
-        case "day":
-            day += timedelta(days=1)
-        case "week":
-            day += timedelta(days=7 - day.weekday())
-        case "month":
-            day = (day.replace(day=1) + timedelta(days=32)).replace(day=1)
-    edge = start_of_day(day, zone=zone)
-    while edge <= instant:  # a day that the zone skipped altogether, as Samoa did in 2011
+    if interval == "day":
         day += timedelta(days=1)
-        edge = start_of_day(day, zone=zone)
-    return edge
+    elif interval == "week":
+        day += timedelta(days=7 - day.weekday())
+    else:
+        day = (day.replace(day=1) + timedelta(days=32)).replace(day=1)
+    return start_of_day(day, zone=zone)
 
 
 def _next_hour(instant: datetime, *, zone: ZoneInfo) -> datetime:

@@ -13,18 +13,20 @@ _FIRST_MS = 1.0
 
 
 def percentile_ms(bins: Sequence[int | None], q: float) -> float | None:
-    """The value in milliseconds below which the share *q* of the counted ones lies; None where none was counted."""
+    """The value in milliseconds below which the share *q*, above 0 and at most 1, of the counted ones lies.
+
+    None where none was counted.
+    """
     counts = [count or 0 for count in bins]
     total = sum(counts)
     if total == 0:
         return None
     rank = q * total
-    seen = 0
-    for index, count in enumerate(counts):
-        if count and seen + count >= rank:
-            return round(_within(index, share=(rank - seen) / count), 1)
-        seen += count
-    return float(EDGES_MS[-1])
+    index = seen = 0
+    while seen + counts[index] < rank:
+        seen += counts[index]
+        index += 1
+    return round(_within(index, share=(rank - seen) / counts[index]), 1)
 
 
 def _within(index: int, *, share: float) -> float:

@@ -122,6 +122,10 @@ class UpstreamSettings(_Section, frozen=True, kw_only=True):
         Literal["drain", "cancel"],
         _says("When a client leaves: read the answer to its end, or cancel and estimate."),
     ] = "drain"
+    cost: Annotated[
+        Literal["computed", "provider"],
+        _says("What a request costs: our prices, or what the provider's answer reports as billed, if it does."),
+    ] = "computed"
     connect_timeout_s: Annotated[Seconds, _says("Time to connect.")] = 5.0
     first_byte_timeout_s: Annotated[Seconds, _says("Time until the answer begins.")] = 120.0
     idle_timeout_s: Annotated[Seconds, _says("Longest silence between two chunks.")] = 60.0

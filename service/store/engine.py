@@ -22,7 +22,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 from sqlalchemy.pool import QueuePool
 
-from service.errors import ConfigurationError, StoreUnavailableError
+from service.errors import ConfigurationError, StoreSchemaError, StoreUnavailableError
 
 CHECKPOINT_PAGES = 2_000
 BUSY_TIMEOUT_MS = 10_000
@@ -97,6 +97,8 @@ def _unavailable(store: Store) -> Iterator[None]:
     except (OperationalError, InterfaceError) as error:
         raise StoreUnavailableError(f"the store {store} cannot be used now: {error.orig}") from error
     except DBAPIError as error:
+        if isinstance(error.orig, sqlite3.DatabaseError) and "not a database" in str(error.orig):
+            raise StoreSchemaError(f"{store} is not a SQLite database; name another file in store.url") from error
         if error.connection_invalidated:
             raise StoreUnavailableError(f"the store {store} cannot be used now: {error.orig}") from error
         raise

@@ -166,10 +166,10 @@ class Http1Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone; *exc* is None after a clean end or our own close."""
         self._transport = self._poll = None
-        if self._parser is not None and not self.complete:
+        if self._parser is not None and not self.complete and self.error is None:
             if exc is None and self.status and self._framed_by_close():
                 self.complete = True
-            elif self.error is None:
+            else:
                 self.error = self._broken(
                     "closed the connection" if exc is None else f"broke the connection ({exc})"
                 )

@@ -21,6 +21,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     drains: bool
     timeouts: Timeouts
     dialect: Dialect
+    prefers_provider_cost: bool = False
+    """A cost that its answers report counts, in place of the computed one."""
 
     def __repr__(self) -> str:
         return f"Provider({self.name!r}, {self.base_url!r})"
@@ -46,4 +48,5 @@ def provider_from(settings: UpstreamSettings) -> Provider:
             total_s=settings.total_timeout_s,
         ),
         dialect=dialect_for(settings.provider),
+        prefers_provider_cost=settings.cost == "provider",
     )

@@ -11,6 +11,8 @@ from service.errors import ModelNotFoundError
 from service.upstream.provider import Provider
 
 CACHE_SIZE = 4096
+LONGEST_CACHED = 256
+"""Characters of a model name that is kept: a client may send names as long as a request."""
 
 
 class Router:
@@ -34,12 +36,17 @@ class Router:
                 for provider, pattern in zip(self.providers, self._patterns, strict=True)
                 if pattern.match(model)
             )
-            if len(self._cache) >= CACHE_SIZE:
-                self._cache.clear()
-            self._cache[model] = serving
+            self._keep(model, serving)
         if not serving:
             raise ModelNotFoundError(f"No upstream serves the model `{_shortened(model)}`.")
         return serving if len(serving) == 1 else self._drawn(serving)
+
+    def _keep(self, model: str, serving: tuple[Provider, ...]) -> None:
+        if len(model) > LONGEST_CACHED:
+            return
+        if len(self._cache) >= CACHE_SIZE:
+            self._cache.clear()
+        self._cache[model] = serving
 
     def _drawn(self, serving: tuple[Provider, ...]) -> tuple[Provider, ...]:
         """Weighted order within each priority (Efraimidis and Spirakis: sort by chance to the power 1/weight)."""

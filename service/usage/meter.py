@@ -32,6 +32,9 @@ _FACT = re.compile(
     rb'"(?:usage"(?!\s*:\s*null)|finish_reason"(?!\s*:\s*null)|error"(?!\s*:\s*null)|x_groq"|timings"'
     rb'|object"\s*:\s*"error")'
 )
+_FACT_OR_DONE = re.compile(rb"\[DONE\]|" + _FACT.pattern)
+_WORTH_SPLITTING = 1024
+"""Bytes of a chunk that is worth looking for events without facts."""
 _HAS_CHOICE = re.compile(rb'"choices"\s*:\s*\[\s*[^\]\s]')
 _OVERLAP = 32
 _OBJECT_LINE = b"data: {"
@@ -70,6 +73,21 @@ class StreamMeter:
 
     def feed(self, chunk: bytes) -> bytes:
         """Take in *chunk*; returns what may be forwarded now (the very *chunk* unless usage is hidden)."""
+        if len(chunk) < _WORTH_SPLITTING or self._decoder is not None:
+            return self._feed(chunk)
+        forwarded = [self._feed(part) for part in self._parts(chunk)]
+        return chunk if self._filter is None else b"".join(forwarded)
+
+    def _parts(self, chunk: bytes) -> list[bytes]:
+        """Cut a burst of many events so that those without a fact stand together: they are counted at once."""
+        first = chunk.find(b"\n\n") + 2 if self._heads_left or not self._splitter.between_events else 0
+        fact = _FACT_OR_DONE.search(chunk, first)
+        end = chunk.rfind(b"\n\n", first, len(chunk) if fact is None else fact.start()) + 2
+        if end <= max(first, 1):
+            return [chunk]
+        return [part for part in (chunk[:first], chunk[first:end], chunk[end:]) if part]
+
+    def _feed(self, chunk: bytes) -> bytes:
         data = chunk if self._decoder is None else self._decoder.decode(chunk)
         if self._only_counted(data):
             return chunk

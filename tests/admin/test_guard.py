@@ -8,7 +8,11 @@ from litestar.routes import HTTPRoute
 from service.keys.token import mint
 from tests.admin.conftest import ADMIN_KEY, Api, error_of
 
-PARAMETERS = {"key_id": "key_absent", "request_id": "00000000-0000-7000-8000-000000000000"}
+PARAMETERS = {
+    "key_id": "key_absent",
+    "request_id": "00000000-0000-7000-8000-000000000000",
+    "price_id": "price_absent",
+}
 
 
 def routes(app: Litestar) -> list[tuple[str, str]]:

@@ -17,10 +17,9 @@ _numbers = count()
 _starts = count(1_772_800_000_000)
 
 
-def fresh_id() -> bytes:
-    """An identifier that no other call returns."""
-    number = next(_numbers)
-    return uuid7(T0 + number, number.to_bytes(8, "big"))
+def fresh_id(at: int = T0) -> bytes:
+    """An identifier of the moment *at* that no other call returns."""
+    return uuid7(at, next(_numbers).to_bytes(8, "big"))
 
 
 def opening(**facts: object) -> Opening:
@@ -62,7 +61,7 @@ def ended(what: Intent | Opening) -> RequestRecord:
 
 def refusal(address: str | None = "192.0.2.1", *, at: int = T0) -> RequestRecord:
     """A refusal of an unknown key."""
-    identifier = fresh_id()
+    identifier = fresh_id(at)
     record = begin_record(
         Opening(id=identifier, request_id=identifier, attempt=1, started_at=at, client_address=address)
     )
@@ -84,6 +83,7 @@ class Disk:
 
     def __init__(self) -> None:
         self.full = False
+        self.unwritable: set[Path] = set()
         self.writes_fail = False
         self.syncs_to_fail = 0
         self.synced: list[Path] = []
@@ -99,7 +99,7 @@ class DiskSegment(Segment):
         super().__init__(path, size=size)
 
     def write(self, frame: bytes) -> None:
-        if self._disk.writes_fail:
+        if self._disk.writes_fail or self.path in self._disk.unwritable:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         super().write(frame)
 
@@ -143,5 +143,5 @@ class DiskJournal(Journal):
         """End like a killed process: locks are gone, files stay as they are, nothing is flushed or tidied."""
         self._sync.stop()
         for segment in self._chain.segments:
-            os.close(segment.fd)
+            segment.leave()
         self._chain.segments.clear()

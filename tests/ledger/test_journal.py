@@ -478,12 +478,10 @@ def test_a_segment_that_takes_no_writes_is_left_for_another(tmp_path: Path) -> N
     journal = DiskJournal(tmp_path, segment_bytes=SEGMENT)
     one = intent()
     journal.open(one)
-    current = journal._chain.current
-    broken, current.fd = current.fd, os.open(os.devnull, os.O_RDONLY)
+    journal.disk.unwritable = set(files(tmp_path))
     journal.complete(ended(one))
     assert "cannot be written" in journal.alarms[0]
     assert kinds(tmp_path) == [Kind.INTENT, Kind.COMPLETION]
-    os.close(broken)
     journal.stored([one.opening.id])
     assert len(files(tmp_path)) == 1
     journal.close()

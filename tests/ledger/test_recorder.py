@@ -164,7 +164,7 @@ def test_what_memory_does_not_hold_is_read_back_from_the_journal(
     bench.recorder.start()
     records = bench.record(1_500)
     assert bench.recorder.backlog == 10
-    assert bench.journals() > 2
+    assert bench.journals() > 1
     bench.writer.failure = None
     bench.wait(lambda: len(bench.stored()) == len(records))
     assert bench.stored() == ids(records)

@@ -73,17 +73,16 @@ def client(relay: Relay) -> Iterator[Client]:
 
 @pytest.fixture(scope="module")
 def make_world(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeWorld]:
-    """Makes a relay with one upstream, named `a`, for the tests of one module: `make_world(max_body_bytes=4096)`."""
+    """Makes a relay for the tests of one module: `make_world({"a": {"priority": 1}}, max_body_bytes=4096)`."""
     with ExitStack() as stack:
 
-        def make(*, upstream: dict[str, Any] | None = None, **more: Any) -> World:
+        def make(names: dict[str, dict[str, Any]], **more: Any) -> World:
             folder = tmp_path_factory.mktemp("relay")
             url = priced_sqlite(shared_folder, to=folder / "tollkeeper.db")
-            peer = stack.enter_context(Upstream())
-            settings = [configured("a", peer.url, **(upstream or {}))]
-            return World(
-                stack.enter_context(Relay(folder, store_url=url, upstreams=settings, **more)), {"a": peer}
-            )
+            peers = {name: stack.enter_context(Upstream()) for name in names}
+            settings = [configured(name, peers[name].url, **fields) for name, fields in names.items()]
+            relay = Relay(folder, store_url=url, upstreams=settings, **more)
+            return World(stack.enter_context(relay), peers)
 
         yield make
 

@@ -19,7 +19,7 @@ CHUNKED = b"transfer-encoding: chunked"
 @pytest.fixture(scope="module")
 def world(make_world: MakeWorld) -> World:
     """A relay that takes short bodies only."""
-    return make_world(max_body_bytes=LIMIT)
+    return make_world({"a": {}}, max_body_bytes=LIMIT)
 
 
 @pytest.fixture

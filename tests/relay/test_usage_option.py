@@ -19,7 +19,7 @@ BAD, UNPROCESSABLE = b"400 Bad Request", b"422 Unprocessable Entity"
 
 @pytest.fixture(scope="module")
 def world(make_world: MakeWorld) -> World:
-    return make_world()
+    return make_world({"a": {}})
 
 
 @pytest.fixture

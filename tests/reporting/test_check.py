@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from service.reporting import check as checking
+from service.reporting import impossible
 from service.reporting.check import check
 from service.store.engine import Store
 from service.store.types import from_micros
@@ -149,7 +150,8 @@ def test_a_missing_attempt_is_seen(books: Store) -> None:
     }
 
 
-def test_an_id_that_belies_its_time_is_seen(books: Store) -> None:
+def test_an_id_that_belies_its_time_is_seen(books: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(impossible, "_FETCH_ROWS", 7)
     chosen = only("request_record", "attempt = 1")
     damage(books, f"UPDATE request_record SET started_at = started_at + 5000 WHERE {chosen}")
     assert "the time in its id" in {difference.what for difference in check(books)}

@@ -131,6 +131,8 @@ def test_what_cannot_be_a_range_is_refused() -> None:
         widened(instant, instant)
     with pytest.raises(InvalidInputError, match="since has no time zone"):
         widened(instant.replace(tzinfo=None), instant)
+    with pytest.raises(InvalidInputError, match="year 1971; use 1980 to 8999"):
+        widened(datetime(1971, 12, 31, tzinfo=UTC), instant)
     with pytest.raises(InvalidInputError, match="year 9999"):
         widened(instant, datetime(9999, 12, 31, tzinfo=UTC))
 

@@ -16,7 +16,7 @@ from service.reporting.intervals import Span
 from service.reporting.measures import ERRORS, REFUSALS
 from service.reporting.usage import UsageQuery, usage_report
 from service.store.engine import Store
-from service.store.tables import OUTCOMES, virtual_key
+from service.store.tables import OUTCOMES, request_record, virtual_key
 from service.store.types import to_micros
 from tests.support.records import START, some, wipe, write
 
@@ -149,6 +149,21 @@ def test_a_key_shows_the_name_it_has_today(books: Store) -> None:
     rows = report(books, group_by=("project", "key")).rows
     named = {row.dimensions["key_id"]: row.dimensions["key_name"] for row in rows}
     assert named == {"key_a": "renamed", "key_b": None, "key_ü": None, None: None}
+
+
+def test_a_record_that_comes_between_two_statements_is_left_out(
+    books: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sums and histograms of records are two statements; a store that moves on between them is no error."""
+    whole = queries.record_usage
+
+    def without_the_last_group(*args: Any, **options: Any) -> Any:
+        return whole(*args, **options).where(request_record.c.end_user == "user-1")
+
+    monkeypatch.setattr(queries, "record_usage", without_the_last_group)
+    (row,) = report(books, group_by=("end_user",)).rows
+    assert row.dimensions == {"end_user": "user-1"}
+    assert row.measures.p50_duration_ms is not None
 
 
 def test_nothing_reported_is_none_and_not_zero(store: Store) -> None:

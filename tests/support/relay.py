@@ -140,6 +140,11 @@ class Relay:
         """The one record of what *client* asked."""
         return self.records(client.agent)[0]
 
+    def left_records(self, agent: str) -> list[dict[str, Any]]:
+        """The records of *agent* in the store that this relay has left."""
+        with closing(Store(self.process.settings.store.url)) as store:
+            return _of(store, agent)
+
     def is_idle(self) -> bool:
         """Wait until no exchange is open."""
         return until(lambda: self.on_loop(lambda: not self.context.exchanges))
@@ -191,11 +196,15 @@ class Relay:
             await self.context.client.aclose()
 
     def _stored(self, agent: str | None) -> list[dict[str, Any]]:
-        query = select(request_record).order_by(request_record.c.started_at, request_record.c.attempt)
-        if agent is not None:
-            query = query.where(request_record.c.user_agent == agent)
-        with self.process.store.read() as tx:
-            return [dict(row) for row in tx.execute(query).mappings()]
+        return _of(self.process.store, agent)
+
+
+def _of(store: Store, agent: str | None) -> list[dict[str, Any]]:
+    query = select(request_record).order_by(request_record.c.started_at, request_record.c.attempt)
+    if agent is not None:
+        query = query.where(request_record.c.user_agent == agent)
+    with store.read() as tx:
+        return [dict(row) for row in tx.execute(query).mappings()]
 
 
 class Answer(NamedTuple):

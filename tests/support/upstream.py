@@ -68,8 +68,11 @@ class Peer:
         return request
 
     @contextlib.contextmanager
-    def sending(self, *parts: bytes) -> Iterator[None]:
-        """Send *parts* beside what the test does meanwhile; more than socket buffers hold."""
+    def sending(self, *parts: bytes, fails: bool = False) -> Iterator[None]:
+        """Send *parts* beside what the test does meanwhile; more than socket buffers hold.
+
+        *fails* says that the relay will close the connection before it has everything.
+        """
         failures: list[OSError] = []
 
         def send() -> None:
@@ -85,7 +88,7 @@ class Peer:
             yield
         finally:
             thread.join(PATIENCE_S)
-        assert not failures, failures
+        assert bool(failures) is fails, failures
 
     def left(self) -> bool:
         """Wait until the relay has closed this connection, in whichever way."""

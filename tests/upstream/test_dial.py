@@ -1,7 +1,5 @@
 """Names with several addresses, some of them dead."""
 
-import asyncio
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -51,12 +49,13 @@ async def test_an_address_that_refuses_gives_way_to_the_next() -> None:
 async def test_an_address_that_says_nothing_gives_way_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     """It accepts the connection and never answers the TLS greeting; the name is still the one that is verified."""
     monkeypatch.setenv("SSL_CERT_FILE", str(CERTS / "authority.pem"))
-    context: ssl.SSLContext = server_context()
-    async with WireServer(answer, tls=context) as server:
-        async with WireServer(mute, address=(REFUSING, server.port)) as first:
-            async with client_knowing(REFUSING, "127.0.0.1") as client:
-                _, body = await soon(exchange(client, server.url))
-            assert len(first.peers) == 1
+    async with (
+        WireServer(answer, tls=server_context()) as server,
+        WireServer(mute, address=(REFUSING, server.port)) as first,
+        client_knowing(REFUSING, "127.0.0.1") as client,
+    ):
+        _, body = await soon(exchange(client, server.url))
+        assert len(first.peers) == 1
     assert body == b"{}"
 
 

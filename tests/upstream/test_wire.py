@@ -535,7 +535,7 @@ async def test_an_idle_connection_the_provider_closed_is_not_used_again(
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.send(OK + b"content-length: 0\r\n\r\n")
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.02)
         if ending == "reset":
             peer.reset()
 
@@ -544,7 +544,7 @@ async def test_an_idle_connection_the_provider_closed_is_not_used_again(
             head, _ = await exchange(client, server.url)
             assert head.status == 200
             assert len(server.peers) == calls
-            await asyncio.sleep(0.2)
+            await soon(server.peers[-1].gone.wait())
 
 
 async def test_a_used_connection_that_dies_is_broken_and_the_request_is_not_sent_again(
@@ -585,18 +585,22 @@ async def test_bytes_after_the_answer_never_become_the_next_answer(client: Upstr
 
 
 async def test_bytes_on_an_idle_connection_end_it(client: UpstreamClient) -> None:
+    said = asyncio.Event()
+
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.send(OK + b"content-length: 2\r\n\r\n{}")
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.02)
         await peer.send(OK + b"content-length: 4\r\n\r\nEVIL")
+        said.set()
         await peer.left()
 
     async with WireServer(script) as server:
         for calls in (1, 2):
             assert (await soon(exchange(client, server.url)))[1] == b"{}"
             assert len(server.peers) == calls
-            await asyncio.sleep(0.2)
+            await soon(said.wait())
+            said.clear()
 
 
 async def test_a_provider_that_sends_faster_than_we_read_is_held_back(client: UpstreamClient) -> None:

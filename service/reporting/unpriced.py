@@ -1,0 +1,89 @@
+"""Models that were used and have no price, and what to do about each."""
+
+import shlex
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Select, case, func, select
+
+from service.pricing.pricebook import PriceBook
+from service.reporting.dimensions import record_model
+from service.reporting.intervals import Span
+from service.reporting.queries import changes
+from service.store.spans import started_within
+from service.store.tables import request_record
+from service.store.types import from_micros
+
+
+class UnpricedModel(msgspec.Struct, frozen=True, kw_only=True):
+    """Usage of one model at one upstream that has no cost yet. *remedy* is the command that gives it one."""
+
+    model: str | None
+    provider: str | None
+    upstream: str
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    first_seen: datetime
+    last_seen: datetime
+    remedy: str
+
+
+def unpriced_models(tx: Connection, span: Span, *, book: PriceBook) -> list[UnpricedModel]:
+    """The most used first. Requests whose usage is not known are left out: a price would not help them."""
+    rows = tx.execute(_unpriced(span)).mappings()
+    return [_model(dict(row), book=book) for row in rows]
+
+
+def _unpriced(span: Span) -> Select[Any]:
+    record = request_record.c
+    changed = changes(span, last=span)
+    status = func.coalesce(changed.c.cost_status, record.cost_status)
+    keys = (record.provider, record.upstream, record_model().label("model"))
+    tokens = func.sum(record.input_tokens + record.output_tokens)
+    return (
+        select(
+            *keys,
+            func.count().label("requests"),
+            func.sum(record.input_tokens).label("input_tokens"),
+            func.sum(record.output_tokens).label("output_tokens"),
+            func.min(record.started_at).label("first_seen"),
+            func.max(record.started_at).label("last_seen"),
+            func.max(case((record.price_id.is_not(None), record.price_id))).label("price_id"),
+        )
+        .select_from(request_record.outerjoin(changed, changed.c.record_id == record.id))
+        .where(
+            started_within(span.since, span.until),
+            record.upstream.is_not(None),
+            record.input_tokens.is_not(None),
+            status == "unpriced",
+        )
+        .group_by(*keys)
+        .order_by(tokens.desc(), *keys)
+    )
+
+
+def _model(row: dict[str, Any], *, book: PriceBook) -> UnpricedModel:
+    model, provider = row["model"] or None, row["provider"]
+    card_id = row.pop("price_id")
+    for name in ("first_seen", "last_seen"):
+        if not isinstance(row[name], datetime):
+            row[name] = from_micros(row[name])
+    for name in ("requests", "input_tokens", "output_tokens"):
+        row[name] = int(row[name])
+    card = None
+    if model is not None:
+        card = book.resolve(provider=provider, model=model, at=row["last_seen"], upstream=row["upstream"])
+    row["model"] = model
+    # a card that rated the usage already, and found no rate for it, will find none again
+    has_price = card is not None and card.id != card_id
+    return UnpricedModel(**row, remedy=_remedy(model or "", provider, has_price=has_price))
+
+
+def _remedy(model: str, provider: str | None, *, has_price: bool) -> str:
+    name = shlex.quote(model)
+    if has_price:
+        return f"tollkeeper prices reprice --model {name} --apply"
+    of = "" if provider is None else f" --provider {shlex.quote(provider)}"
+    return f"tollkeeper prices set {name}{of} --input USD_PER_MTOK --output USD_PER_MTOK"

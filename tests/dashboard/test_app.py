@@ -1,0 +1,50 @@
+"""The frame: the pages that exist, and a calm page while the store is away."""
+
+import psycopg
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from service.store.engine import Store
+from tests.dashboard.conftest import OpenPage
+from tests.support.records import some, write
+from tests.support.stores import Postgres
+
+
+def titles(page: AppTest) -> list[str]:
+    return [header.value for header in page.header]
+
+
+@pytest.mark.parametrize(
+    ("address", "title"),
+    [("overview", "Overview"), ("requests", "Requests"), ("request", "No such request")],
+)
+def test_every_page_has_its_address(
+    sqlite_books: Store, open_page: OpenPage, address: str, title: str
+) -> None:
+    assert titles(open_page(sqlite_books, address)) == [title]
+
+
+def test_the_page_comes_back_with_the_store(
+    postgres: Postgres, postgres_url: str, open_page: OpenPage
+) -> None:
+    store = Store(postgres_url)
+    write(store, some(seed=11, count=50, days=4))
+    name = psycopg.conninfo.conninfo_to_dict(postgres_url)["dbname"]
+    page = open_page(store)
+    assert titles(page) == ["Overview"]
+    postgres._run(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')  # type: ignore[no-untyped-call]
+    store.engine.dispose()
+    try:
+        import streamlit
+
+        streamlit.cache_resource.clear()
+        page.run()
+        assert titles(page) == ["The store does not answer right now"]
+        assert not page.exception
+        assert "Trying again" in page.info[0].value
+    finally:
+        postgres._run(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')  # type: ignore[no-untyped-call]
+    page.run()
+    assert titles(page) == ["Overview"]
+    assert page.metric
+    store.close()

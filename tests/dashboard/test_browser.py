@@ -1,0 +1,178 @@
+"""The dashboard in a real browser: it connects, shows the totals, follows what happens, and asks nobody else.
+
+Needs a Chromium: the system's, or the one of Playwright. Where there is none the tests are skipped, except in CI.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import msgspec
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from dashboard import formats
+from dashboard.periods import period
+from service.reporting.figures import Measures
+from service.reporting.rows import RequestFilter, list_requests
+from service.reporting.usage import UsageQuery, usage_report
+from service.store.engine import Store
+from service.store.tables import virtual_key
+from tests.dashboard.views.test_request import HOSTILE
+from tests.support.dashboards import Dashboard, recent, running, wall_clock
+from tests.support.records import some, write
+
+TIMEOUT_MS = 60_000
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+READY = '[data-testid="stApp"][data-test-connection-state="CONNECTED"][data-test-script-state="notRunning"]'
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        path = shutil.which("chromium") or playwright.chromium.executable_path
+        if not os.path.exists(path):  # noqa: PTH110  (a path or nothing)
+            assert not os.environ.get("CI"), "CI installs a Chromium; there is none"
+            pytest.skip("no Chromium: install Debian's `chromium`, or run `playwright install chromium`")
+        launched = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield launched
+        launched.close()
+
+
+class Visit(msgspec.Struct, frozen=True):
+    """A page, and what the browser did for it."""
+
+    page: Page
+    hosts: set[str | None]
+    complaints: list[str]
+
+    def open(self, url: str) -> None:
+        """Go there and wait until the script has run."""
+        self.page.goto(url)
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until the script has run."""
+        self.page.wait_for_selector(READY, timeout=TIMEOUT_MS)
+
+    def figure(self, label: str) -> str:
+        """The value of a headline figure."""
+        metric = self.page.get_by_test_id("stMetric").filter(has_text=label).first
+        return metric.get_by_test_id("stMetricValue").inner_text()
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Visit]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(TIMEOUT_MS)
+    page = context.new_page()
+    found = Visit(page, set(), [])
+    page.on("request", lambda request: found.hosts.add(urlsplit(request.url).hostname))
+    page.on("websocket", lambda one: found.hosts.add(urlsplit(one.url).hostname))
+    page.on("console", lambda said: found.complaints.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: found.complaints.append(str(error)))
+    yield found
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+    context.close()
+    assert found.hosts <= {"127.0.0.1", None}
+    assert found.complaints == []
+
+
+@pytest.fixture
+def dashboard(sqlite_store: Store) -> Iterator[Dashboard]:
+    """A dashboard on records of the last four days, some of them with names that are markup."""
+    records = recent(some(seed=11, count=300, days=4), days=4)
+    for record in records:
+        if record.key_id == "key_a":
+            record.key_name = HOSTILE
+        if record.upstream_model == "gpt-4o":
+            record.upstream_model = record.requested_model = HOSTILE
+    write(sqlite_store, records)
+    now = wall_clock()
+    with sqlite_store.write() as tx:
+        tx.execute(
+            virtual_key.insert(),
+            {"id": "key_a", "name": HOSTILE, "project": "p", "created_at": now, "updated_at": now},
+        )
+    with running(sqlite_store.url.render_as_string()) as process:
+        yield process
+
+
+def week(store: Store) -> Measures:
+    chosen = period("7d", now=wall_clock(), timezone="UTC")
+    with store.read() as tx:
+        return usage_report(tx, UsageQuery(since=chosen.since, until=chosen.until)).total
+
+
+def test_the_overview_shows_the_totals_and_names_as_text(
+    visit: Visit, dashboard: Dashboard, sqlite_store: Store
+) -> None:
+    visit.open(dashboard.url)
+    total = week(sqlite_store)
+    expect(visit.page.get_by_test_id("stMetric")).to_have_count(6)
+    assert visit.figure("Spend") == formats.short_usd(total.cost_nanos)
+    assert visit.figure("Requests") == f"{total.requests:,}"
+    expect(visit.page.get_by_test_id("stEChartsChart")).to_have_count(5)
+    expect(visit.page.locator('img[src*="198.51.100.7"]')).to_have_count(0)
+
+
+def test_a_choice_becomes_part_of_the_address_and_the_address_is_the_view(
+    visit: Visit, dashboard: Dashboard
+) -> None:
+    visit.open(f"{dashboard.url}/?by=Key")
+    visit.page.locator(".st-key-range").get_by_role("radio", name="24h").click()
+    visit.page.wait_for_url("**range=24h*")
+    visit.settle()
+    expect(visit.page.get_by_test_id("stMetric")).to_have_count(6)
+    shown = visit.figure("Requests")
+    assert urlsplit(visit.page.url).query == "by=Key&range=24h"
+    visit.page.reload()
+    visit.settle()
+    assert visit.figure("Requests") == shown
+
+
+def test_a_new_request_appears_by_itself(visit: Visit, dashboard: Dashboard, sqlite_store: Store) -> None:
+    visit.open(dashboard.url)
+    before = week(sqlite_store).requests
+    assert visit.figure("Requests") == f"{before:,}"
+    record = next(one for one in some(seed=5, count=40, days=1) if one.outcome == "ok" and one.final)
+    write(sqlite_store, recent([record], days=1))
+    value = visit.page.get_by_test_id("stMetric").filter(has_text="Requests").get_by_test_id("stMetricValue")
+    expect(value).to_have_text(f"{before + 1:,}", timeout=TIMEOUT_MS)
+
+
+def test_the_first_request_ends_the_wait(visit: Visit, sqlite_store: Store) -> None:
+    with running(sqlite_store.url.render_as_string()) as dashboard:
+        visit.open(dashboard.url)
+        expect(visit.page.get_by_text("Waiting for the first request")).to_be_visible()
+        write(sqlite_store, recent(some(seed=5, count=5, days=1), days=1))
+        expect(visit.page.get_by_test_id("stMetric")).to_have_count(6)
+
+
+def test_a_click_in_the_log_opens_the_request(
+    visit: Visit, dashboard: Dashboard, sqlite_store: Store
+) -> None:
+    visit.open(f"{dashboard.url}/requests")
+    with sqlite_store.read() as tx:
+        newest = list_requests(tx, RequestFilter(), limit=1).data[0]
+    visit.page.locator(".st-key-log .dvn-scroller").click(position={"x": 60, "y": 50})
+    visit.page.wait_for_url(f"**/request?id={newest['request_id']}")
+    visit.settle()
+    expect(visit.page.get_by_test_id("stCode").first).to_have_text(newest["request_id"])
+    visit.page.go_back()
+    visit.settle()
+    expect(visit.page.locator(".st-key-log")).to_be_visible()
+
+
+def test_names_in_filters_are_text(visit: Visit, dashboard: Dashboard) -> None:
+    visit.open(f"{dashboard.url}/requests")
+    visit.page.get_by_label("Key").click()
+    expect(visit.page.get_by_role("option", name=HOSTILE, exact=True)).to_be_visible()

@@ -1,0 +1,114 @@
+"""Charts: what is drawn adds up to what the report says, in every bucket, whatever is folded into the rest."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from dashboard import charts
+from dashboard.names import Named
+from service.reporting.intervals import Interval
+from service.reporting.rows import RequestFilter, list_requests
+from service.reporting.usage import UsageQuery, UsageReport, usage_report
+from service.store.engine import Store
+from tests.dashboard.conftest import DAYS
+from tests.support.records import START
+
+
+def report(store: Store, *, interval: Interval = "day", group_by: tuple[str, ...] = ()) -> UsageReport:
+    query = UsageQuery(
+        since=START - timedelta(days=1),
+        until=START + timedelta(days=DAYS),
+        interval=interval,
+        group_by=group_by,
+        timezone="America/Los_Angeles",
+    )
+    with store.read() as tx:
+        return usage_report(tx, query)
+
+
+def drawn(option: charts.Option) -> list[float]:
+    """The height of every stack."""
+    stacks = zip(*(series["data"] for series in option["series"]), strict=True)
+    return [sum(value or 0 for value in values) for values in stacks]
+
+
+@pytest.mark.parametrize("dimension", ["model", "key", "project", "upstream"])
+@pytest.mark.parametrize("interval", ["hour", "day"])
+def test_the_bars_of_spend_add_up_to_the_report(
+    sqlite_books: Store, dimension: str, interval: Interval
+) -> None:
+    found = report(sqlite_books, interval=interval, group_by=(dimension,))
+    plain = report(sqlite_books, interval=interval)
+    names = Named.from_rows((row.dimensions for row in found.rows), dimension=dimension)
+    option = charts.spend(found, names=names, dimension=dimension)
+    heights = [round(height * 10**9) for height in drawn(option)]
+    assert heights == [row.measures.cost_nanos or 0 for row in plain.rows]
+    assert len(option["xAxis"]["data"]) == len(heights)
+    assert sum(heights) == found.total.cost_nanos
+
+
+def test_beyond_seven_the_smallest_are_one_series(sqlite_books: Store) -> None:
+    found = report(sqlite_books, group_by=("model",))
+    names = Named.from_rows((row.dimensions for row in found.rows), dimension="model")
+    assert len(names.values()) == 8
+    series = charts.spend(found, names=names, dimension="model")["series"]
+    assert [one["name"] for one in series[7:]] == ["All others"]
+    sums = [sum(value or 0 for value in one["data"]) for one in series]
+    assert sums[:7] == sorted(sums[:7], reverse=True)
+    assert sums[7] <= sums[6]
+
+
+def test_the_bars_of_requests_add_up_to_the_requests(sqlite_books: Store) -> None:
+    found = report(sqlite_books)
+    option = charts.requests(found)
+    assert drawn(option) == [row.measures.requests for row in found.rows]
+    errors = next(one for one in option["series"] if one["name"] == "Errors")
+    assert sum(value or 0 for value in errors["data"]) == found.total.errors > 0
+
+
+def test_the_bars_of_tokens_add_up_to_the_tokens(sqlite_books: Store) -> None:
+    found = report(sqlite_books)
+    assert [round(height * 10**6) for height in drawn(charts.tokens(found))] == [
+        (row.measures.input_tokens or 0) + (row.measures.output_tokens or 0) for row in found.rows
+    ]
+
+
+def test_lines_have_a_gap_where_nothing_was(sqlite_books: Store) -> None:
+    found = report(sqlite_books)
+    rates = charts.error_rate(found)["series"][0]["data"]
+    assert rates[0] is None
+    assert rates[1:] == [
+        row.measures.error_rate * 100 for row in found.rows[1:] if row.measures.error_rate is not None
+    ]
+    p95 = charts.latency(found)["series"][0]["data"]
+    assert p95[1:] == [
+        row.measures.p95_duration_ms / 1000 for row in found.rows[1:] if row.measures.p95_duration_ms
+    ]
+
+
+def test_a_timeline_has_a_bar_for_each_attempt(sqlite_books: Store) -> None:
+    with sqlite_books.read() as tx:
+        rows = list_requests(tx, RequestFilter(), limit=500).data
+    last = next(row for row in rows if row["attempt"] == 3 and row["ttft_ms"] and row["duration_ms"])
+    attempts = sorted(
+        (row for row in rows if row["request_id"] == last["request_id"]), key=lambda row: row["attempt"]
+    )
+    option = charts.timeline(attempts)
+    assert option["yAxis"]["data"] == ["Attempt 1", "Attempt 2", "Attempt 3"]
+    before, wait, rest = (one["data"] for one in option["series"])
+    assert before[0] == 0
+    assert before[2] == pytest.approx((last["started_at"] - attempts[0]["started_at"]).total_seconds() * 1000)
+    assert wait[2] == pytest.approx(last["ttft_ms"], abs=0.001)
+    assert wait[2] + rest[2] == pytest.approx(last["duration_ms"], abs=0.001)
+
+
+def test_an_answer_that_is_not_streamed_is_one_wait() -> None:
+    attempt: dict[str, Any] = {"attempt": 1, "started_at": START, "ttft_ms": None, "duration_ms": 1101.49}
+    series = charts.timeline([attempt])["series"]
+    assert [(one["name"], one["data"]) for one in series] == [("", [0.0]), ("Until the answer", [1101.49])]
+
+
+def test_an_attempt_of_unknown_length_has_no_bar() -> None:
+    attempt: dict[str, Any] = {"attempt": 1, "started_at": START, "ttft_ms": None, "duration_ms": None}
+    assert [one["data"] for one in charts.timeline([attempt])["series"]] == [[0.0], [None]]

@@ -1,0 +1,95 @@
+"""The process: it says in one line what cannot work, answers with security headers, and ends when it is told to."""
+
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from dashboard import server
+from dashboard.headers import HEADERS
+from service.errors import ConfigurationError, StoreSchemaError, StoreUnavailableError
+from service.store.engine import Store
+from tests.support.dashboards import command, running
+from tests.support.stores import Postgres
+
+
+def refused(store_url: str, *, port: int = 0) -> str:
+    """The one line that a dashboard says which cannot start."""
+    ended = subprocess.run(
+        command(store_url, port=port), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    (line,) = ended.stderr.splitlines()
+    return line
+
+
+def test_a_port_in_use_is_one_line_and_status_2(sqlite_url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        line = refused(sqlite_url, port=port)
+    assert line == (
+        f"tollkeeper: the dashboard cannot listen on 127.0.0.1:{port}: Address already in use; "
+        "choose another port with --dashboard-port"
+    )
+
+
+def test_a_store_that_does_not_exist_is_one_line_and_is_not_made(tmp_path: Path) -> None:
+    path = tmp_path / "missing.db"
+    assert "does not exist; start Tollkeeper with `tollkeeper up`" in refused(f"sqlite:///{path}")
+    assert not path.exists()
+
+
+def test_an_empty_store_says_how_to_mend_it(empty_store: Store) -> None:
+    with empty_store.write():
+        pass
+    with pytest.raises(StoreSchemaError, match=r"is empty or of another version.*run: tollkeeper migrate"):
+        server.open_store(empty_store.url.render_as_string(hide_password=False))
+
+
+def test_a_store_that_is_no_database_cannot_be_opened(tmp_path: Path) -> None:
+    path = tmp_path / "text.db"
+    path.write_text("not a database, but long enough to have a header of a hundred bytes" * 10)
+    with pytest.raises(StoreSchemaError):
+        server.open_store(f"sqlite:///{path}")
+
+
+def test_a_server_that_is_away_is_said(postgres: Postgres) -> None:
+    with pytest.raises(StoreUnavailableError):
+        server.open_store("postgresql://nobody@127.0.0.1:1/nothing")
+    with pytest.raises(ConfigurationError):
+        server.open_store("oracle://nobody@127.0.0.1/nothing")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_status_0(sqlite_url: str, number: int) -> None:
+    with running(sqlite_url) as dashboard:
+        assert httpx.get(f"{dashboard.url}/_stcore/health").text == "ok"
+        assert dashboard.stop(number) == 0
+
+
+def test_every_answer_has_the_security_headers_and_hides_the_server(sqlite_url: str) -> None:
+    with running(sqlite_url) as dashboard:
+        for path in ("/", "/requests", "/_stcore/health", "/_stcore/host-config", "/no-such-thing"):
+            answer = httpx.get(dashboard.url + path)
+            assert {name.decode(): value.decode() for name, value in HEADERS}.items() <= dict(
+                answer.headers
+            ).items()
+            assert "server" not in answer.headers
+        config = httpx.get(f"{dashboard.url}/_stcore/host-config").json()
+        assert config["allowedOrigins"] == []
+
+
+def test_another_host_name_gets_no_session(sqlite_url: str) -> None:
+    """DNS rebinding: a page of another name that resolves to 127.0.0.1 must not read the books."""
+    upgrade = {
+        "connection": "Upgrade",
+        "upgrade": "websocket",
+        "sec-websocket-version": "13",
+        "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    with running(sqlite_url) as dashboard:
+        answer = httpx.get(f"{dashboard.url}/_stcore/stream", headers={**upgrade, "host": "evil.example"})
+        assert answer.status_code == 403
