@@ -134,6 +134,7 @@ async def start_all(folder: Path, options: argparse.Namespace) -> list[Target]:
     starters = {
         "nginx": lambda: targets.nginx(folder, upstream=direct.port),
         "relay": lambda: targets.relay(folder, upstream=direct.port, budget=options.budget),
+        "unaccounted": lambda: targets.unaccounted(folder, upstream=direct.port),
         "forwarder": lambda: targets.forwarder(upstream=direct.port, transport="default"),
         "httpx": lambda: targets.forwarder(upstream=direct.port, transport="httpx"),
     }
@@ -183,12 +184,8 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=2.0, help="length of one measurement")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument(
-        "--targets", default="nginx,forwarder,relay", help="of nginx, forwarder, relay, httpx"
-    )
-    parser.add_argument(
-        "--budget", default="1000000usd/month", help="hard budget of the relay's key; may be empty"
-    )
+    parser.add_argument("--targets", default="nginx,forwarder,unaccounted,relay", help="of these and httpx")
+    parser.add_argument("--budget", default="", help="hard budget of the relay's key; may be empty")
     parser.add_argument(
         "--json", type=argparse.FileType("w", encoding="utf-8"), help="also write every run to this file"
     )

@@ -151,18 +151,30 @@ def relay(folder: Path, *, upstream: int, budget: str) -> Target:
     """The relay with everything on; a hard budget too, unless *budget* is empty."""
     if not COMMAND.exists():
         raise SkippedError(f"{COMMAND} does not exist")
+    return _relay("relay", [str(COMMAND), "serve"], folder / "relay", upstream=upstream, budget=budget)
+
+
+def unaccounted(folder: Path, *, upstream: int) -> Target:
+    """The relay's own stack without the books: `benchmarks.unaccounted`."""
+    command = [sys.executable, "-m", "benchmarks.unaccounted"]
+    return _relay("relay without books", command, folder / "unaccounted", upstream=upstream, budget="")
+
+
+def _relay(name: str, command: list[str], folder: Path, *, upstream: int, budget: str) -> Target:
+    folder.mkdir()
     port = free_port()
     conf = folder / "tollkeeper.toml"
     conf.write_text(RELAY_CONF.format(folder=folder, port=port, upstream=upstream), encoding="utf-8")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("TOLLKEEPER_")}
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("TOLLKEEPER_")}
     environment["BENCH_UPSTREAM_KEY"] = "sk-bench-7d1f0c5a9e3b4826"
+    environment["PYTHONPATH"] = str(ROOT)
     key = _create_key(conf, environment=environment, budget=budget)
     with (folder / "relay.log").open("wb") as log:
         process = subprocess.Popen(
-            [str(COMMAND), "serve", "--config", str(conf)],
+            [*command, "--config", str(conf), "--port", str(port)],
             env=environment,
             cwd=folder,
             stdout=log,
             stderr=log,
         )
-    return Target("relay", port, key=key, process=process)
+    return Target(name, port, key=key, process=process)

@@ -5,7 +5,7 @@ It draws the frame, runs the chosen page, and shows a calm page that recovers by
 
 import streamlit as st
 
-from dashboard.brand import LOGO
+from dashboard.brand import ICON, LOGO
 from dashboard.navigation import all_pages
 from dashboard.views import away
 from service.errors import StoreUnavailableError
@@ -13,7 +13,7 @@ from service.errors import StoreUnavailableError
 
 def main() -> None:
     """Draw the page of this address."""
-    st.set_page_config(page_title="Tollkeeper", page_icon=":material/toll:", layout="wide")
+    st.set_page_config(page_title="Tollkeeper", page_icon=ICON, layout="wide")
     pages = all_pages()
     page = st.navigation(list(pages.values()), position="top")
     st.logo(LOGO, size="large")

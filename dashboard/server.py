@@ -71,6 +71,15 @@ def open_store(url: str) -> Store:
             f"the store {store} does not exist; start Tollkeeper with `tollkeeper up`, or run: tollkeeper migrate"
         )
     try:
+        _read_once(store)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def _read_once(store: Store) -> None:
+    try:
         with store.read() as tx:
             extent(tx)
     except DBAPIError as error:
@@ -79,7 +88,6 @@ def open_store(url: str) -> Store:
         if "no such table" in str(error):  # SQLite's word for a schema that is not ours
             raise _unreadable(store, error) from error
         raise
-    return store
 
 
 def _unreadable(store: Store, error: DBAPIError | StoreUnavailableError) -> StoreSchemaError:

@@ -166,10 +166,10 @@ def cost_lines(attempt: Mapping[str, Any]) -> Shown:
             columns[label].append(value)
     column = st.column_config
     config = {
-        "Meter": column.TextColumn(width="medium"),
-        "Quantity": column.NumberColumn(format="localized", width="small"),
-        "Per 1M": column.TextColumn(alignment="right", width="small"),
-        "Cost": column.TextColumn(alignment="right"),
+        "Meter": column.TextColumn(width=110),
+        "Quantity": column.NumberColumn(format="localized", width=75),
+        "Per 1M": column.TextColumn(alignment="right", width=75),
+        "Cost": column.TextColumn(alignment="right", width=90),
     }
     return Shown(columns, config, {"Quantity": pa.int64(), "Per 1M": pa.string()})
 

@@ -22,7 +22,7 @@ from service.first_run import utc_now
 from service.keys.registry import KeyRegistry
 from service.keys.secrets import Peppers, installation_secret
 from service.keys.values import NewKey
-from service.launch import Options, run_everything
+from service.launch import RELAY_URL, Options, run_everything
 from service.ledger.batches import BATCH, BatchWriter
 from service.ledger.costs import rate_record
 from service.ledger.record import RequestRecord, uuid7
@@ -74,14 +74,14 @@ def run_demo(settings: Settings, *, dashboard: bool) -> None:
         (place / KEYS_FILE).write_bytes(msgspec.json.encode(keys))
         fill(store, keys)
         store.close()
-        url = f"http://{demo.relay.host}:{demo.relay.port}"
         run_everything(
             demo,
             Options(
                 dashboard=dashboard,
                 keeper=True,
                 first_keys=True,
-                extra=(("demo-traffic", "--relay-url", url),),
+                extra=(("demo-traffic", "--relay-url", RELAY_URL),),
+                virtual_key=keys[0].token,
                 headline=f"DEMO: simulated answers, generated history, store in {place} (removed at the end).",
             ),
         )

@@ -25,6 +25,7 @@ from service.store.engine import Store
 from service.supervisor import Child, Supervisor, follow_parent, listen
 
 READY_TIMEOUT_S = 60.0
+RELAY_URL = "{relay_url}"
 SIMULATOR_NOTE = (
     "No upstream is configured and OPENAI_API_KEY is not set: every answer comes from the SIMULATED upstream. "
     "Add [[upstreams]] to tollkeeper.toml, or set OPENAI_API_KEY, for real ones."
@@ -48,8 +49,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     keeper: bool = False
     first_keys: bool = False
     extra: tuple[tuple[str, ...], ...] = ()
-    """Arguments of further children, started last."""
+    """Arguments of further children, started last; `RELAY_URL` in them becomes the relay's."""
     headline: str | None = None
+    virtual_key: str | None = None
+    """A key that was made for this start, to be shown as the first one would be."""
 
 
 def run_worker(settings: Settings, inherited: Inherited) -> None:
@@ -113,33 +116,40 @@ def run_everything(settings: Settings, options: Options) -> None:
     finally:
         store.close()
     try:
-        simulator_port = None
-        if not settings.upstreams:
-            simulator_port = _free_port()
-            arguments = (
-                "simulator",
-                "--port",
-                str(simulator_port),
-                "--lifeline-fd",
-                str(supervisor.lifeline),
-            )
-            supervisor.start(Child("simulator", arguments, pass_fds=(supervisor.lifeline,)))
+        simulator_port = None if settings.upstreams else _start_simulator(supervisor)
         _start_relays(supervisor, settings, options, listener=listener, simulator_port=simulator_port)
         if supervisor.stopping:
             return
-        shared = ("--lifeline-fd", str(supervisor.lifeline), *_common(settings, options))
-        if options.keeper:
-            supervisor.start(Child("keeper", ("keeper", *shared), pass_fds=(supervisor.lifeline,)))
-        if dashboard_port is not None:
-            arguments = ("dashboard", "--dashboard-port", str(dashboard_port), *shared)
-            supervisor.start(Child("dashboard", arguments, pass_fds=(supervisor.lifeline,), vital=False))
-        for extra in options.extra:
-            supervisor.start(Child(extra[0], (*extra, *shared), pass_fds=(supervisor.lifeline,), vital=False))
-        _announce(settings, options, first, url=base_url(listener), dashboard_port=dashboard_port)
+        url = base_url(listener)
+        _start_companions(supervisor, settings, options, url=url, dashboard_port=dashboard_port)
+        _announce(settings, options, first, url=url, dashboard_port=dashboard_port)
         supervisor.run()
     finally:
         supervisor.stop()
         listener.close()
+
+
+def _start_simulator(supervisor: Supervisor) -> int:
+    """The simulated upstream on a free port; returns the port."""
+    port = _free_port()
+    arguments = ("simulator", "--port", str(port), "--lifeline-fd", str(supervisor.lifeline))
+    supervisor.start(Child("simulator", arguments, pass_fds=(supervisor.lifeline,)))
+    return port
+
+
+def _start_companions(
+    supervisor: Supervisor, settings: Settings, options: Options, *, url: str, dashboard_port: int | None
+) -> None:
+    """What stands beside the relay: keeper, dashboard, and whatever *options* name."""
+    shared = ("--lifeline-fd", str(supervisor.lifeline), *_common(settings, options))
+    if options.keeper:
+        supervisor.start(Child("keeper", ("keeper", *shared), pass_fds=(supervisor.lifeline,)))
+    if dashboard_port is not None:
+        dashboard = ("dashboard", "--dashboard-port", str(dashboard_port), *shared)
+        supervisor.start(Child("dashboard", dashboard, pass_fds=(supervisor.lifeline,), vital=False))
+    for extra in options.extra:
+        arguments = (*(argument.replace(RELAY_URL, url) for argument in extra), *shared)
+        supervisor.start(Child(extra[0], arguments, pass_fds=(supervisor.lifeline,), vital=False))
 
 
 def _prepare(store: Store, settings: Settings, options: Options) -> FirstKeys:
@@ -148,7 +158,10 @@ def _prepare(store: Store, settings: Settings, options: Options) -> FirstKeys:
         prepare_store(store)
     else:
         open_store(settings).close()
-    return ensure_first_keys(store, settings) if options.first_keys else FirstKeys(None, None)
+    if not options.first_keys:
+        return FirstKeys(None, None)
+    made = ensure_first_keys(store, settings)
+    return FirstKeys(made.admin, options.virtual_key or made.virtual)
 
 
 def _start_relays(

@@ -30,14 +30,19 @@ def upgrade() -> None:
         sa.Column("updated_at", MICROS, nullable=False),
         sa.Column("deleted_at", MICROS, nullable=True),
         sa.CheckConstraint(
-            "scope_kind IN ('global', 'project', 'key', 'end_user', 'model')", name=op.f("ck_budget_scope_kind")
+            "scope_kind IN ('global', 'project', 'key', 'end_user', 'model')",
+            name=op.f("ck_budget_scope_kind"),
         ),
         sa.CheckConstraint(
             "window_kind IN ('hour', 'day', 'week', 'month', 'total')", name=op.f("ck_budget_window_kind")
         ),
         sa.CheckConstraint("mode IN ('hard', 'soft')", name=op.f("ck_budget_mode")),
-        sa.CheckConstraint("limit_nanos BETWEEN 1 AND 1000000000000000000", name=op.f("ck_budget_limit_nanos")),
-        sa.CheckConstraint("raise_nanos BETWEEN 1 AND 1000000000000000000", name=op.f("ck_budget_raise_nanos")),
+        sa.CheckConstraint(
+            "limit_nanos BETWEEN 1 AND 1000000000000000000", name=op.f("ck_budget_limit_nanos")
+        ),
+        sa.CheckConstraint(
+            "raise_nanos BETWEEN 1 AND 1000000000000000000", name=op.f("ck_budget_raise_nanos")
+        ),
         sa.CheckConstraint("(raise_nanos IS NULL) = (raise_until IS NULL)", name=op.f("ck_budget_raise")),
         sa.CheckConstraint("(scope_kind = 'global') = (scope_id IS NULL)", name=op.f("ck_budget_scope_id")),
         sa.CheckConstraint("anchor_day BETWEEN 1 AND 31", name=op.f("ck_budget_anchor_day")),
@@ -73,7 +78,9 @@ def upgrade() -> None:
         sa.Column("expires_at", MICROS, nullable=False),
         sa.Column("quarantined_at", MICROS, nullable=True),
         sa.Column("created_at", MICROS, nullable=False),
-        sa.CheckConstraint("state IN ('active', 'quarantined', 'closed')", name=op.f("ck_budget_lease_state")),
+        sa.CheckConstraint(
+            "state IN ('active', 'quarantined', 'closed')", name=op.f("ck_budget_lease_state")
+        ),
         sa.CheckConstraint("granted_nanos >= 0", name=op.f("ck_budget_lease_granted_nanos")),
         sa.CheckConstraint("spent_nanos >= 0", name=op.f("ck_budget_lease_spent_nanos")),
         sa.CheckConstraint("burned_nanos >= 0", name=op.f("ck_budget_lease_burned_nanos")),
@@ -86,7 +93,9 @@ def upgrade() -> None:
         comment="Slices of a period that relays spend in memory; see docs/decisions/0004-budget-leases.md.",
     )
     op.create_index(
-        op.f("ix_budget_lease_budget_id_subject_starts_at"), "budget_lease", ["budget_id", "subject", "starts_at"]
+        op.f("ix_budget_lease_budget_id_subject_starts_at"),
+        "budget_lease",
+        ["budget_id", "subject", "starts_at"],
     )
     op.create_index(op.f("ix_budget_lease_holder_state"), "budget_lease", ["holder", "state"])
     op.create_table(

@@ -118,12 +118,13 @@ class BudgetBook:
         if not self._budgets:
             return ()
         found = [Applied(budget) for budget in self._by_subject.get(("global", None), ())]
-        for kind, identifier in (
+        known: tuple[tuple[ScopeKind, str | None], ...] = (
             ("project", facts.project),
             ("key", facts.key_id),
             ("end_user", facts.end_user),
             ("model", facts.model),
-        ):
+        )
+        for kind, identifier in known:
             if not identifier:
                 continue
             if identifier != EACH:

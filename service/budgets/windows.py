@@ -34,6 +34,10 @@ class Period(msgspec.Struct, frozen=True):
     starts_at: datetime
     ends_at: datetime | None
 
+    def holds(self, instant: datetime) -> bool:
+        """Whether *instant* lies in the period."""
+        return self.starts_at <= instant and (self.ends_at is None or instant < self.ends_at)
+
 
 class WindowRule(msgspec.Struct, frozen=True):
     """How time is cut. *anchor_day*: day of the month, or weekday from Monday = 1; else 1."""

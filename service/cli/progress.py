@@ -17,3 +17,17 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
             bar.update(done - bar.pos)
 
         yield advance
+
+
+@contextmanager
+def counter(label: str) -> Iterator[Callable[[int], None]]:
+    """A function that takes how much is done, where nobody knows how much there is."""
+    shown = sys.stderr.isatty()
+
+    def advance(done: int) -> None:
+        if shown:
+            click.echo(f"\r{label}: {done}", nl=False, err=True)
+
+    yield advance
+    if shown:
+        click.echo(err=True)

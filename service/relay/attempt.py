@@ -140,7 +140,7 @@ class Attempt:
                 assert self.record is not None
                 await self._context.recorder.put_and_wait(self.record)
 
-    def note_progress(self, meter: StreamMeter) -> None:
+    def note_progress(self, meter: StreamMeter, *, bytes_out: int) -> None:
         """Append a PROGRESS every second or 256 events."""
         now = self._context.clock.monotonic()
         if (
@@ -156,7 +156,7 @@ class Attempt:
             Progress(
                 id=self.opening.id,
                 http_status=self.status or 200,
-                bytes_out=self.bytes_out,
+                bytes_out=bytes_out,
                 chunks=meter.events,
                 ttft_ms=self._ttft_ms(),
                 input_tokens=facts.usage.input_tokens if facts.usage else None,

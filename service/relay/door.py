@@ -27,12 +27,9 @@ from service.relay.failures import INTERNAL, Failure, error_body, error_headers,
 from service.relay.headers import Headers, header
 from service.relay.reply import Reply
 from service.relay.request import ChatRequest, parse
+from service.relay.wrong_keys import FailureLimiter
 from service.store.types import from_micros
 from service.upstream.provider import Provider
-
-FAILURES_PER_MINUTE = 600
-MAX_ADDRESSES = 10_000
-MICROS_PER_MINUTE = 60_000_000
 
 GONE = Failure(499, "client_disconnect", None, "client_disconnect")
 
@@ -40,30 +37,6 @@ INVALID_KEY = (
     "Incorrect API key provided. Send a Tollkeeper virtual key as `Authorization: Bearer tk_…`; "
     "`tollkeeper keys create` makes one."
 )
-
-
-class FailureLimiter:
-    """Counts wrong keys per address and minute; bounded memory."""
-
-    def __init__(self, *, limit: int = FAILURES_PER_MINUTE) -> None:
-        self._limit = limit
-        self._minute = 0
-        self._counts: dict[str | None, int] = {}
-
-    def failed(self, address: str | None, *, micros: int) -> None:
-        """Count one failure; raises TooManyFailuresError beyond the limit."""
-        minute, rest = divmod(micros, MICROS_PER_MINUTE)
-        if minute != self._minute or len(self._counts) > MAX_ADDRESSES:
-            self._minute = minute
-            self._counts.clear()
-        count = self._counts.get(address, 0) + 1
-        self._counts[address] = count
-        if count > self._limit:
-            seconds = max(1, -(-(MICROS_PER_MINUTE - rest) // 1_000_000))
-            raise TooManyFailuresError(
-                f"Too many requests with a wrong API key from this address; try again in {seconds} s.",
-                retry_after_s=seconds,
-            )
 
 
 class Door:

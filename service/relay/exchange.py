@@ -17,8 +17,7 @@ from service.relay import headers as crossing
 from service.relay.attempt import OK_STATUSES, Attempt, Times
 from service.relay.body import Receive, Send
 from service.relay.context import Interruptible, RelayContext
-from service.relay.failures import error_headers, error_json, failure_for
-from service.relay.forward import BodyForward, Ending, end_broken_stream, ending_of, forward_stream
+from service.relay.forward import BodyForward, Ending, answer_failure, ending_of, forward_stream
 from service.relay.headers import Headers
 from service.relay.reply import Reply
 from service.relay.request import ChatRequest, with_usage_option
@@ -92,7 +91,9 @@ class Exchange(Interruptible):
         attempt, call = self._attempt, self._call
         if attempt is None or call is None:
             return
-        worth_reading = attempt.closed or attempt.provider.drains  # closed: all but the end of the connection is here
+        worth_reading = (
+            attempt.closed or attempt.provider.drains
+        )  # closed: all but the end of the connection is here
         if not worth_reading or not self._start_drain(call):
             call.abort()
 
@@ -184,7 +185,7 @@ class Exchange(Interruptible):
             )
             if _nothing_sent(error) and alternative and self._may_retry():
                 return _failed(attempt, ending)
-            await self._fail(attempt, error, ending)
+            await answer_failure(attempt, error, ending, reply=self.reply)
             return Verdict.ANSWERED
 
     async def _forward_body(
@@ -210,39 +211,13 @@ class Exchange(Interruptible):
         await forward.finish()
         return Verdict.ANSWERED
 
-    async def _fail(self, attempt: Attempt, error: UpstreamError, ending: Ending) -> None:
-        reply = self.reply
-        if reply.started and isinstance(attempt.meter, StreamMeter):
-            await end_broken_stream(attempt, ending, reply=reply)
-            return
-        failure = failure_for(error)
-        status = None if reply.gone else reply.status or failure.status
-        attempt.bytes_out = reply.bytes_sent
-        attempt.close(
-            ending.outcome, error_type=ending.error_type, error_code=ending.error_code, http_status=status
-        )
-        await attempt.settled()
-        if reply.started:
-            return  # a body without its end: the server closes the connection, which is what happened upstream
-        body = error_json(
-            ending.message or str(error),
-            type=ending.error_type or failure.type,
-            code=ending.error_code or failure.code,
-        )
-        headers = error_headers(error, failure)
-        headers.append((b"x-request-id", uuid_text(attempt.opening.request_id).encode()))
-        headers.append((b"x-tollkeeper-upstream", attempt.provider.name.encode()))
-        headers.append((b"content-length", b"%d" % len(body)))
-        await reply.start(failure.status, headers)
-        await reply.finish(body)
-
     async def _end_after_record(self) -> Verdict:
         """The upstream failed after its terminal event: the answer was whole."""
         await self.reply.finish()
         return Verdict.ANSWERED
 
     def _learn(self, attempt: Attempt) -> None:
-        """Only where leaving the option out has helped it is at fault: a client could name it in a request of its own."""
+        """Only where leaving the option out has helped is it at fault: any client can provoke an error that names it."""
         if self._option_refused and attempt.status in OK_STATUSES:
             self._context.refuses_stream_options.add(attempt.provider.name)
 
@@ -260,18 +235,18 @@ class Exchange(Interruptible):
 
     def _open(self, provider: Provider, number: int) -> Attempt:
         admitted, clock = self._admitted, self._context.clock
-        opening = msgspec.structs.replace(
-            admitted.opening,
-            attempt=number,
-            upstream=provider.name,
-            provider=provider.provider,
-            upstream_model=admitted.opening.requested_model,
-        )
+        shared = admitted.opening
         times = Times(admitted.started)
         if number > 1:
-            opening.started_at = clock.micros()
-            opening.id = uuid7(opening.started_at, clock.random_bytes(8))
+            shared.attempt, shared.started_at = number, clock.micros()
+            shared.id = uuid7(shared.started_at, clock.random_bytes(8))
             times = Times(clock.monotonic())
+        opening = msgspec.structs.replace(
+            shared,
+            upstream=provider.name,
+            provider=provider.provider,
+            upstream_model=shared.requested_model,
+        )
         return Attempt(
             self._context,
             opening=opening,

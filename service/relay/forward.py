@@ -12,7 +12,7 @@ from service.ledger.record import Outcome, uuid_text
 from service.pricing.money import format_usd
 from service.relay import headers as crossing
 from service.relay.attempt import OK_STATUSES, Attempt
-from service.relay.failures import Failure, error_json, failure_for
+from service.relay.failures import Failure, error_headers, error_json, failure_for
 from service.relay.reply import Headers, Reply
 from service.upstream.client import UpstreamCall
 from service.usage.meter import BodyMeter, StreamMeter
@@ -55,7 +55,7 @@ async def forward_stream(attempt: Attempt, call: UpstreamCall, *, meter: StreamM
         if meter.terminal:
             await _settle_stream(attempt, reply=reply, pending=len(out))
         else:
-            attempt.note_progress(meter)
+            attempt.note_progress(meter, bytes_out=reply.bytes_sent)
         if out:
             await reply.write(out)
     rest = meter.end()
@@ -79,7 +79,34 @@ async def _settle_stream(attempt: Attempt, *, reply: Reply, pending: int) -> Non
     await attempt.settled()
 
 
-async def end_broken_stream(attempt: Attempt, ending: Ending, *, reply: Reply) -> None:
+async def answer_failure(attempt: Attempt, error: UpstreamError, ending: Ending, *, reply: Reply) -> None:
+    """Record an attempt whose upstream has failed, then tell the client in whatever way is left."""
+    if reply.started and isinstance(attempt.meter, StreamMeter):
+        await _end_broken_stream(attempt, ending, reply=reply)
+        return
+    failure = failure_for(error)
+    status = None if reply.gone else reply.status or failure.status
+    attempt.bytes_out = reply.bytes_sent
+    attempt.close(
+        ending.outcome, error_type=ending.error_type, error_code=ending.error_code, http_status=status
+    )
+    await attempt.settled()
+    if reply.started:
+        return  # a body without its end: the server closes the connection, which is what happened upstream
+    body = error_json(
+        ending.message or str(error),
+        type=ending.error_type or failure.type,
+        code=ending.error_code or failure.code,
+    )
+    headers = error_headers(error, failure)
+    headers.append((b"x-request-id", uuid_text(attempt.opening.request_id).encode()))
+    headers.append((b"x-tollkeeper-upstream", attempt.provider.name.encode()))
+    headers.append((b"content-length", b"%d" % len(body)))
+    await reply.start(failure.status, headers)
+    await reply.finish(body)
+
+
+async def _end_broken_stream(attempt: Attempt, ending: Ending, *, reply: Reply) -> None:
     """Tell the client of a stream that it is not whole: an error event, as SDKs understand it, then the end."""
     attempt.bytes_out = reply.bytes_sent
     attempt.close(ending.outcome, error_type=ending.error_type, error_code=ending.error_code)

@@ -81,7 +81,7 @@ def parse(body: bytes) -> ChatRequest:
         raise InvalidRequestError("The request body contains a number that is out of range.")
     if not request.model:
         raise InvalidRequestError("`model` must be a non-empty string.", param="model")
-    if memoryview(request.metadata)[:1] not in (b"{", b"n", b""):
+    if bytes(memoryview(request.metadata)[:1]) not in (b"{", b"n", b""):
         raise InvalidRequestError("`metadata`: expected `object | null`.", param="metadata")
     _refuse_duplicates(body)
     return request

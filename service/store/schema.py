@@ -13,7 +13,7 @@ from sqlalchemy import Connection, inspect, text
 from service.errors import StoreSchemaError
 from service.store.engine import Store
 
-REVISIONS = ("0001_initial", "0002_rollups")
+REVISIONS = ("0001_initial", "0002_rollups", "0003_budgets")
 HEAD = REVISIONS[-1]
 _MIGRATION_LOCK = 7_203_116
 

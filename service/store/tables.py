@@ -11,11 +11,9 @@ from sqlalchemy import (
     Column,
     Double,
     ForeignKey,
-    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     SmallInteger,
     String,
     Table,
@@ -23,18 +21,11 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from service.store import budget_tables  # noqa: F401  (its tables belong to the same metadata)
 from service.store.histogram import DURATION_BINS, TTFT_BINS
+from service.store.metadata import metadata as metadata  # noqa: PLC0414  (re-exported: whoever wants it wants the tables)
+from service.store.metadata import one_of
 from service.store.types import JsonText, RecordId, UtcMicros
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
 
 store_fact = Table(
     "store_fact",
@@ -111,11 +102,6 @@ TOKEN_COLUMNS = (
 )
 
 
-def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
-    listed = ", ".join(f"'{value}'" for value in values)
-    return CheckConstraint(f"{column} IN ({listed})", name=column)
-
-
 request_record = Table(
     "request_record",
     metadata,
@@ -165,9 +151,9 @@ request_record = Table(
     Column("bytes_in", BigInteger),
     Column("bytes_out", BigInteger),
     Column("chunks", Integer),
-    _one_of("outcome", OUTCOMES),
-    _one_of("usage_source", USAGE_SOURCES),
-    _one_of("cost_status", COST_STATUSES),
+    one_of("outcome", OUTCOMES),
+    one_of("usage_source", USAGE_SOURCES),
+    one_of("cost_status", COST_STATUSES),
     CheckConstraint("cost_nanos >= 0", name="cost_nanos"),
     CheckConstraint("repeat_count >= 1", name="repeat_count"),
     *(CheckConstraint(f"{name} >= 0", name=name) for name in TOKEN_COLUMNS),
@@ -218,9 +204,9 @@ ledger_entry = Table(
     Column("reason", Text),
     Column("created_at", UtcMicros, nullable=False),
     UniqueConstraint("record_id", "rating_version"),
-    _one_of("kind", LEDGER_KINDS),
-    _one_of("cost_status_before", COST_STATUSES),
-    _one_of("cost_status_after", COST_STATUSES),
+    one_of("kind", LEDGER_KINDS),
+    one_of("cost_status_before", COST_STATUSES),
+    one_of("cost_status_after", COST_STATUSES),
     comment="Later changes of a record's cost. A record costs its own cost_nanos plus its deltas.",
 )
 
@@ -261,101 +247,3 @@ def _rollup(name: str, comment: str) -> Table:
 usage_rollup = _rollup("usage_rollup", "Every measure by UTC quarter of an hour of started_at.")
 usage_rollup_hour = _rollup("usage_rollup_hour", "usage_rollup by UTC hour, for days of any time zone.")
 usage_rollup_day = _rollup("usage_rollup_day", "usage_rollup by UTC day, for long ranges.")
-
-MAX_AMOUNT = 10**18
-"""Nano-USD (a thousand million USD): no limit is higher, so that sums of a few of them still fit into a BIGINT."""
-SCOPE_KINDS = ("global", "project", "key", "end_user", "model")
-WINDOWS = ("hour", "day", "week", "month", "total")
-BUDGET_MODES = ("hard", "soft")
-LEASE_STATES = ("active", "quarantined", "closed")
-
-budget = Table(
-    "budget",
-    metadata,
-    Column("id", String(40), primary_key=True),
-    Column("scope_kind", String(16), nullable=False),
-    Column("scope_id", String(200)),
-    Column("models", JsonText),
-    Column("limit_nanos", BigInteger, nullable=False),
-    Column("window_kind", String(8), nullable=False),
-    Column("timezone", String(64), nullable=False),
-    Column("anchor_day", SmallInteger, nullable=False),
-    Column("mode", String(8), nullable=False),
-    Column("thresholds", JsonText, nullable=False),
-    Column("raise_nanos", BigInteger),
-    Column("raise_until", UtcMicros),
-    Column("created_at", UtcMicros, nullable=False),
-    Column("updated_at", UtcMicros, nullable=False),
-    Column("deleted_at", UtcMicros),
-    _one_of("scope_kind", SCOPE_KINDS),
-    _one_of("window_kind", WINDOWS),
-    _one_of("mode", BUDGET_MODES),
-    CheckConstraint(f"limit_nanos BETWEEN 1 AND {MAX_AMOUNT}", name="limit_nanos"),
-    CheckConstraint(f"raise_nanos BETWEEN 1 AND {MAX_AMOUNT}", name="raise_nanos"),
-    CheckConstraint("(raise_nanos IS NULL) = (raise_until IS NULL)", name="raise"),
-    CheckConstraint("(scope_kind = 'global') = (scope_id IS NULL)", name="scope_id"),
-    CheckConstraint("anchor_day BETWEEN 1 AND 31", name="anchor_day"),
-    comment="Budgets; a deleted one stays for its history.",
-)
-
-budget_period = Table(
-    "budget_period",
-    metadata,
-    Column("budget_id", ForeignKey("budget.id"), primary_key=True),
-    Column("subject", String(200), primary_key=True),
-    Column("starts_at", UtcMicros, primary_key=True),
-    Column("ends_at", UtcMicros),
-    Column("committed_nanos", BigInteger, nullable=False),
-    Column("direct_nanos", BigInteger, nullable=False),
-    Column("wanted", Integer, nullable=False),
-    CheckConstraint("direct_nanos >= 0", name="direct_nanos"),
-    CheckConstraint("committed_nanos >= direct_nanos", name="committed_nanos"),
-    comment="One row a period: committed = direct + the reserve of every lease. `wanted` counts refusals.",
-)
-
-budget_lease = Table(
-    "budget_lease",
-    metadata,
-    Column("id", BigInteger, primary_key=True, autoincrement=False),
-    Column("budget_id", String(40), nullable=False),
-    Column("subject", String(200), nullable=False),
-    Column("starts_at", UtcMicros, nullable=False),
-    Column("holder", String(120), nullable=False),
-    Column("granted_nanos", BigInteger, nullable=False),
-    Column("spent_nanos", BigInteger, nullable=False),
-    Column("burned_nanos", BigInteger, nullable=False),
-    Column("state", String(16), nullable=False),
-    Column("expires_at", UtcMicros, nullable=False),
-    Column("quarantined_at", UtcMicros),
-    Column("created_at", UtcMicros, nullable=False),
-    ForeignKeyConstraint(
-        ["budget_id", "subject", "starts_at"],
-        ["budget_period.budget_id", "budget_period.subject", "budget_period.starts_at"],
-    ),
-    _one_of("state", LEASE_STATES),
-    CheckConstraint("granted_nanos >= 0", name="granted_nanos"),
-    CheckConstraint("spent_nanos >= 0", name="spent_nanos"),
-    CheckConstraint("burned_nanos >= 0", name="burned_nanos"),
-    comment="Slices of a period that relays spend in memory; see docs/decisions/0004-budget-leases.md.",
-)
-Index(None, budget_lease.c.budget_id, budget_lease.c.subject, budget_lease.c.starts_at)
-Index(None, budget_lease.c.holder, budget_lease.c.state)
-
-rate_limit = Table(
-    "rate_limit",
-    metadata,
-    Column("name", String(260), primary_key=True),
-    Column("wanted", Integer, nullable=False),
-    comment="One row a rate limit in use: its lock. `wanted` counts refusals.",
-)
-
-rate_permit = Table(
-    "rate_permit",
-    metadata,
-    Column("name", ForeignKey("rate_limit.name"), primary_key=True),
-    Column("holder", String(120), primary_key=True),
-    Column("permits", BigInteger, nullable=False),
-    Column("expires_at", UtcMicros, nullable=False),
-    CheckConstraint("permits >= 0", name="permits"),
-    comment="How much of a rate limit each relay may use in any minute.",
-)

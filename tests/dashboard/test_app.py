@@ -32,7 +32,7 @@ def test_the_page_comes_back_with_the_store(
     name = psycopg.conninfo.conninfo_to_dict(postgres_url)["dbname"]
     page = open_page(store)
     assert titles(page) == ["Overview"]
-    postgres._run(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')  # type: ignore[no-untyped-call]
+    postgres._run(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
     store.engine.dispose()
     try:
         import streamlit
@@ -43,7 +43,7 @@ def test_the_page_comes_back_with_the_store(
         assert not page.exception
         assert "Trying again" in page.info[0].value
     finally:
-        postgres._run(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')  # type: ignore[no-untyped-call]
+        postgres._run(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
     page.run()
     assert titles(page) == ["Overview"]
     assert page.metric

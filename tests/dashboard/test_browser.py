@@ -32,6 +32,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+POLICY = "Content Security Policy"
 READY = '[data-testid="stApp"][data-test-connection-state="CONNECTED"][data-test-script-state="notRunning"]'
 
 
@@ -48,7 +49,7 @@ def browser() -> Iterator[Browser]:
 
 
 class Visit(msgspec.Struct, frozen=True):
-    """A page, and what the browser did for it."""
+    """A page, the hosts that were asked for it, and what broke: scripts, or the content policy."""
 
     page: Page
     hosts: set[str | None]
@@ -77,7 +78,7 @@ def visit(browser: Browser) -> Iterator[Visit]:
     found = Visit(page, set(), [])
     page.on("request", lambda request: found.hosts.add(urlsplit(request.url).hostname))
     page.on("websocket", lambda one: found.hosts.add(urlsplit(one.url).hostname))
-    page.on("console", lambda said: found.complaints.append(said.text) if said.type == "error" else None)
+    page.on("console", lambda said: found.complaints.append(said.text) if POLICY in said.text else None)
     page.on("pageerror", lambda error: found.complaints.append(str(error)))
     yield found
     expect(page.get_by_test_id("stException")).to_have_count(0)

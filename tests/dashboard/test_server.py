@@ -13,7 +13,6 @@ from dashboard.headers import HEADERS
 from service.errors import ConfigurationError, StoreSchemaError, StoreUnavailableError
 from service.store.engine import Store
 from tests.support.dashboards import command, running
-from tests.support.stores import Postgres
 
 
 def refused(store_url: str, *, port: int = 0) -> str:
@@ -56,7 +55,7 @@ def test_a_store_that_is_no_database_cannot_be_opened(tmp_path: Path) -> None:
         server.open_store(f"sqlite:///{path}")
 
 
-def test_a_server_that_is_away_is_said(postgres: Postgres) -> None:
+def test_a_server_that_is_away_is_said() -> None:
     with pytest.raises(StoreUnavailableError):
         server.open_store("postgresql://nobody@127.0.0.1:1/nothing")
     with pytest.raises(ConfigurationError):

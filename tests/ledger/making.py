@@ -141,6 +141,7 @@ class DiskJournal(Journal):
 
     def crash(self) -> None:
         """End like a killed process: locks are gone, files stay as they are, nothing is flushed or tidied."""
+        self.disk.syncs_to_fail = 0
         self._sync.stop()
         for segment in self._chain.segments:
             segment.leave()

@@ -1,13 +1,15 @@
 """A relay that the tests of one process share, its upstreams, and relays of one test's own."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
+from service.app import prepare_store
 from service.settings import UpstreamSettings
+from service.store.engine import Store
 from tests.support.relay import Client, Relay, priced_sqlite
 from tests.support.relay import upstream as configured
 from tests.support.upstream import Upstream
@@ -102,7 +104,12 @@ def make_relay(shared_folder: Path, tmp_path: Path) -> Iterator[MakeRelay]:
         def make(*upstreams: UpstreamSettings, **more: Any) -> Relay:
             folder = tmp_path / f"relay-{len(list(tmp_path.iterdir()))}"
             folder.mkdir()
-            url = more.pop("store_url", None) or priced_sqlite(shared_folder, to=folder / "tollkeeper.db")
+            url = more.pop("store_url", None)
+            if url is None:
+                url = priced_sqlite(shared_folder, to=folder / "tollkeeper.db")
+            else:
+                with closing(Store(url)) as store:
+                    prepare_store(store)
             return stack.enter_context(Relay(folder, store_url=url, upstreams=upstreams, **more))
 
         yield make

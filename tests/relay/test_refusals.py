@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from service.relay.door import FAILURES_PER_MINUTE
+from service.relay.wrong_keys import FAILURES_PER_MINUTE
 from tests.relay.conftest import MakeRelay
 from tests.support.relay import CHAT, Answer, Client, Relay, until
 from tests.support.relay import upstream as configured
@@ -271,11 +271,9 @@ def test_a_store_that_is_needed_and_away(
 
 def test_a_full_journal(make_relay: MakeRelay, make_upstream: Callable[[], Upstream]) -> None:
     upstream = make_upstream()
-    relay = make_relay(configured("a", upstream.url))
-    journal = relay.process.journal
+    relay = make_relay(configured("a", upstream.url), journal_max_bytes=1 << 20)
     with relay.client() as client:
-        relay.on_loop(lambda: setattr(journal, "_max_bytes", 0))
-        relay.on_loop(lambda: journal._current.__setattr__("used", journal._current.size))
+        relay.fill_journal()
         answer = client.post(CHAT).answer()
         record = relay.record(client)
     assert_refused(answer, record, status=503, type="service_unavailable", code="journal_full")

@@ -180,6 +180,18 @@ def test_a_provider_cost_without_lines_is_charged_by_the_request(books: Store) -
     )
 
 
+def test_costs_that_the_provider_reported_are_one_row_without_a_unit_price(store: Store) -> None:
+    def reported(nanos: int) -> dict[str, Any]:
+        line = {"meter": "provider_reported", "quantity": 1, "rate_picos": nanos * 1_000, "cost_nanos": nanos}
+        return {"cost_status": "provider", "cost_nanos": nanos, "cost_lines": (line,), "price_id": None}
+
+    write(store, [record(1, **reported(40)), record(2, **reported(37))])
+    (row,) = rows_of(store)
+    assert problems(row) == []
+    assert (row["EffectiveCost"], row["PricingQuantity"]) == ("0.000000077", "2")
+    assert (row["SkuMeter"], row["PricingUnit"], row["ContractedUnitPrice"]) == ("Requests", "Requests", None)
+
+
 def test_a_ledger_entry_is_a_correction_in_the_period_of_its_record(books: Store) -> None:
     before = rows_of(books)
     entry = LedgerEntry(

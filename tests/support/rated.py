@@ -3,8 +3,6 @@
 from datetime import timedelta
 from typing import Any
 
-import msgspec
-
 from service.ledger.costs import MEDIA_LEFT_OUT, provider_rating, rate_record
 from service.ledger.record import RequestRecord, uuid7
 from service.pricing.card import PriceCard
@@ -87,8 +85,3 @@ def variety() -> list[RequestRecord]:
         rated(11, hour, usage_raw=None, **claude),
         rated(1_500, text),
     ]
-
-
-def copied(record: RequestRecord) -> RequestRecord:
-    """The same record, on its own."""
-    return msgspec.structs.replace(record)

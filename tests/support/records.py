@@ -126,7 +126,10 @@ def _meter(rng: Random, record: RequestRecord) -> None:
         return
     lines = [0, 0] if record.cost_status == "free" else [rng.randrange(10**9), rng.randrange(10**7)]
     record.cost_nanos = sum(lines)
-    record.cost_lines = tuple({"meter": "input", "cost_nanos": line} for line in lines)
+    record.cost_lines = tuple(
+        {"meter": meter, "quantity": 10, "rate_picos": line * 100, "cost_nanos": line}
+        for meter, line in zip(("input", "output"), lines, strict=True)
+    )
     record.provider_cost_nanos = rng.choice((None, record.cost_nanos, 5))
 
 

@@ -25,8 +25,10 @@ import uvloop
 from sqlalchemy import select
 
 from service.app import RelayProcess, prepare_store
+from service.errors import JournalFullError
 from service.keys.registry import KeyRegistry
 from service.keys.values import NewKey
+from service.ledger.record import Intent, Opening, Progress
 from service.relay.context import Clock, RelayContext
 from service.relay.server_protocol import StrictHttpProtocol
 from service.server import DrainingServer
@@ -144,6 +146,21 @@ class Relay:
         """The records of *agent* in the store that this relay has left."""
         with closing(Store(self.process.settings.store.url)) as store:
             return _of(store, agent)
+
+    def fill_journal(self) -> None:
+        """Leave no room for one more request; the relay needs `journal_max_bytes=1 << 20`, which is one segment."""
+        journal = self.process.journal
+
+        def fill() -> None:
+            opening = Opening(id=b"", request_id=b"", attempt=1, started_at=self.process.clock.micros())
+            with contextlib.suppress(JournalFullError):
+                while True:
+                    opening.id = opening.request_id = os.urandom(16)
+                    journal.open(Intent(opening))
+            for _ in range(1000):
+                journal.progress(Progress(opening.id, 200, 0, 0, None, None, 0, 0, 0))
+
+        self.on_loop(fill)
 
     def is_idle(self) -> bool:
         """Wait until no exchange is open."""

@@ -60,6 +60,16 @@ class Peer:
         for part in parts:
             self._socket.sendall(part)
 
+    def send_until_stuck(self, part: bytes, *, at_most: int, quiet_s: float = 0.5) -> int:
+        """Send *part* again and again until the relay has not taken anything for *quiet_s*; returns the bytes."""
+        sent = 0
+        self._socket.settimeout(quiet_s)
+        with contextlib.suppress(TimeoutError):
+            while sent < at_most:
+                sent += self._socket.send(part[sent % len(part) :])
+        self._socket.settimeout(PATIENCE_S)
+        return sent
+
     def answer(self, *parts: bytes) -> Received:
         """Take a request, send *parts*, close; returns the request."""
         request = self.request()

@@ -30,7 +30,7 @@ def helps(page: AppTest) -> dict[str, str]:
 
 
 def charts(page: AppTest) -> dict[str, dict[str, Any]]:
-    return {one.key: json.loads(one.proto.spec) for one in page.get("echarts_chart")}
+    return {str(one.key): json.loads(one.proto.spec) for one in page.get("echarts_chart")}
 
 
 def total(store: Store, preset: str, timezone: str) -> Measures:

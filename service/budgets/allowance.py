@@ -1,0 +1,227 @@
+"""What a relay may spend now: its leases in memory. Event loop only; no I/O, no clock, nothing here waits.
+
+`hold` checks every budget of a request and holds on all of them or on none, in one step that nothing can interrupt.
+A slice is spent only until its deadline (monotonic) and the end of its period (wall clock); one that is past either,
+or that the store says is lost, is retired: it takes no more holds, what is held settles, and it is given back.
+
+`granted` never exceeds what the store has granted: it is lowered before the store is told to take something back, and
+raised only by what the store answered. `stored` is the most that the store may have granted, as far as is known; where
+it is higher there is something to give back.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+
+import msgspec
+
+from service.budgets.leases import Acquired, Recall, Want
+from service.budgets.leasing import Lease
+from service.budgets.periods import Place
+from service.budgets.settling import Charge
+
+GROWTH = 2
+"""A slice that had to be filled again soon gets twice as much the next time."""
+SOON_S = 2.0
+
+
+class Slice:
+    """One lease in memory. Amounts in nano-USD; `spent` counts what the store may not know yet."""
+
+    __slots__ = (
+        "deadline",
+        "ends_at",
+        "filled_at",
+        "free_nanos",
+        "granted",
+        "held",
+        "lease_id",
+        "limit_nanos",
+        "place",
+        "portion",
+        "spent",
+        "stored",
+        "used_at",
+        "wanted",
+    )
+
+    def __init__(self, place: Place, lease_id: int) -> None:
+        self.place = place
+        self.lease_id = lease_id
+        self.granted = 0
+        self.stored = 0
+        self.spent = 0
+        self.held = 0
+        self.limit_nanos = 0
+        self.free_nanos = 0
+        self.deadline = 0.0
+        self.ends_at: datetime | None = None
+        self.used_at = 0.0
+        self.filled_at = float("-inf")
+        self.portion = 0
+        self.wanted = 0
+
+    @property
+    def bound(self) -> int:
+        """Spent, or held and perhaps spent yet."""
+        return self.spent + self.held
+
+    @property
+    def spare(self) -> int:
+        """What one more request may hold."""
+        return max(0, self.granted - self.spent - self.held)
+
+    def charge(self, held: int) -> Charge:
+        """What a record says of a hold here."""
+        return Charge(self.place[0], self.place[1], self.lease_id, held)
+
+
+class Demand(msgspec.Struct, frozen=True, gc=False):
+    """A hard budget that a request must fit into, and its limit now."""
+
+    place: Place
+    limit_nanos: int
+
+
+class Held(msgspec.Struct, frozen=True, gc=False):
+    """The estimate is held on every budget of the request."""
+
+    slices: tuple[Slice, ...]
+
+
+class Short(msgspec.Struct, frozen=True, gc=False):
+    """These budgets' slices have no room; nothing is held."""
+
+    demands: tuple[Demand, ...]
+
+
+class Allowance:
+    """Every slice of one relay. *new_id* draws the id of a new lease."""
+
+    def __init__(self, *, new_id: Callable[[], int]) -> None:
+        self._new_id = new_id
+        self._slices: dict[Place, Slice] = {}
+        self._retired: dict[int, Slice] = {}
+
+    def hold(
+        self, demands: Sequence[Demand], amount: int, *, now: datetime, monotonic: float
+    ) -> Held | Short:
+        """Hold *amount* on every budget of *demands* (sorted by place), or say where there is no room."""
+        found: list[Slice] = []
+        short: list[Demand] = []
+        for demand in demands:
+            part = self._slices.get(demand.place)
+            if part is not None and demand.limit_nanos < part.limit_nanos:
+                part.granted = min(part.granted, part.bound)  # the limit was lowered: the store decides anew
+            if part is None or not _usable(part, now, monotonic) or part.spare < amount:
+                short.append(demand)
+            else:
+                found.append(part)
+        if short:
+            return Short(tuple(short))
+        for part in found:
+            part.held += amount
+            part.used_at = monotonic
+        return Held(tuple(found))
+
+    def settle(self, part: Slice, *, held: int, actual: int) -> None:
+        """A request has ended: its hold becomes what it cost."""
+        part.held -= held
+        part.spent += actual
+
+    def plan(
+        self, demands: Iterable[Demand], amount: int, *, queued: int, now: datetime, monotonic: float
+    ) -> list[Want]:
+        """What to ask the store for, so that *amount* fits, and *queued* more where there is enough."""
+        wants = []
+        for demand in demands:
+            part = self._slices.get(demand.place)
+            if part is not None and part.stored and not _usable(part, now, monotonic):
+                self.retire(part)
+                part = None
+            if part is None:
+                part = self._slices[demand.place] = Slice(demand.place, self._new_id())
+            soon = monotonic - part.filled_at < SOON_S
+            part.portion = max(amount, part.portion * GROWTH if soon else 0)
+            need = part.bound + amount
+            want = need + max(queued, part.portion)
+            part.stored = max(
+                part.stored, want
+            )  # until the answer comes, the store may have granted this much
+            wants.append(Want(demand.place, part.lease_id, need, want))
+        return wants
+
+    def filled(self, acquired: Acquired, *, deadline: float, monotonic: float) -> None:
+        """The store has granted; *deadline* was taken before it was asked."""
+        part = self._slices[acquired.place]
+        part.granted = part.stored = acquired.granted
+        part.limit_nanos = acquired.limit_nanos
+        part.free_nanos = acquired.free_nanos
+        part.ends_at = acquired.ends_at
+        part.deadline = max(part.deadline, deadline)
+        part.wanted = acquired.wanted
+        part.used_at = part.filled_at = monotonic
+
+    def not_filled(self, wants: Iterable[Want]) -> None:
+        """The store has surely granted nothing."""
+        for want in wants:
+            part = self._slices[want.place]
+            part.stored = part.granted
+            if not part.granted:
+                del self._slices[want.place]
+
+    def heard(self, recalls: Iterable[Recall], *, deadline: float) -> None:
+        """What the store says of the leases; *deadline* was taken before their renewal was asked for."""
+        by_id = {part.lease_id: part for part in self._slices.values()}
+        for recall in recalls:
+            part = by_id.get(recall.lease_id)
+            if part is None:
+                continue
+            if not recall.active:
+                self.retire(part)
+                continue
+            part.deadline = max(part.deadline, deadline)
+            if recall.wanted != part.wanted:
+                part.wanted = recall.wanted
+                part.granted = min(part.granted, part.bound)
+
+    def rest(self, *, now: datetime, monotonic: float, idle_s: float) -> None:
+        """Let go of what was not used for *idle_s*, and of slices past their time."""
+        for part in list(self._slices.values()):
+            if part.stored and not _usable(part, now, monotonic):
+                self.retire(part)
+            elif monotonic - part.used_at >= idle_s:
+                part.granted = min(part.granted, part.bound)
+
+    def given_back(self, part: Slice, lease: Lease) -> None:
+        """The store has taken back what the slice let go of."""
+        part.stored = lease.granted
+
+    def retire(self, part: Slice) -> None:
+        """No more holds on this slice."""
+        del self._slices[part.place]
+        part.granted = min(part.granted, part.bound)
+        self._retired[part.lease_id] = part
+
+    def forget(self, part: Slice) -> None:
+        """The store has closed the lease for good, or never had it."""
+        self._retired.pop(part.lease_id, None)
+        if self._slices.get(part.place) is part:
+            del self._slices[part.place]
+
+    def find(self, place: Place) -> Slice | None:
+        """The slice of a budget."""
+        return self._slices.get(place)
+
+    @property
+    def living(self) -> list[Slice]:
+        """Slices that may take holds."""
+        return list(self._slices.values())
+
+    @property
+    def retired(self) -> list[Slice]:
+        """Slices that take no more holds and have to be given back."""
+        return list(self._retired.values())
+
+
+def _usable(part: Slice, now: datetime, monotonic: float) -> bool:
+    return monotonic < part.deadline and (part.ends_at is None or now < part.ends_at)
