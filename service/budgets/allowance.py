@@ -6,7 +6,8 @@ or that the store says is lost, is retired: it takes no more holds, what is held
 
 `granted` never exceeds what the store has granted: it is lowered before the store is told to take something back, and
 raised only by what the store answered. `stored` is the most that the store may have granted, as far as is known; where
-it is higher there is something to give back.
+it is higher there is something to give back. A slice is `busy` while the store is asked about it, so that answers
+cannot overtake each other.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -15,19 +16,20 @@ from datetime import datetime
 import msgspec
 
 from service.budgets.leases import Acquired, Recall, Want
-from service.budgets.leasing import Lease
 from service.budgets.periods import Place
 from service.budgets.settling import Charge
 
 GROWTH = 2
 """A slice that had to be filled again soon gets twice as much the next time."""
 SOON_S = 2.0
+NEVER = float("-inf")
 
 
 class Slice:
     """One lease in memory. Amounts in nano-USD; `spent` counts what the store may not know yet."""
 
     __slots__ = (
+        "busy",
         "deadline",
         "ends_at",
         "filled_at",
@@ -56,14 +58,20 @@ class Slice:
         self.deadline = 0.0
         self.ends_at: datetime | None = None
         self.used_at = 0.0
-        self.filled_at = float("-inf")
+        self.filled_at = NEVER
         self.portion = 0
+        self.busy = False
         self.wanted = 0
 
     @property
     def bound(self) -> int:
         """Spent, or held and perhaps spent yet."""
         return self.spent + self.held
+
+    @property
+    def unsure(self) -> bool:
+        """Whether nobody knows if the store has this lease: it was asked for and never answered."""
+        return self.filled_at == NEVER
 
     @property
     def spare(self) -> int:
@@ -153,6 +161,7 @@ class Allowance:
     def filled(self, acquired: Acquired, *, deadline: float, monotonic: float) -> None:
         """The store has granted; *deadline* was taken before it was asked."""
         part = self._slices[acquired.place]
+        part.busy = False
         part.granted = part.stored = acquired.granted
         part.limit_nanos = acquired.limit_nanos
         part.free_nanos = acquired.free_nanos
@@ -161,20 +170,29 @@ class Allowance:
         part.wanted = acquired.wanted
         part.used_at = part.filled_at = monotonic
 
-    def not_filled(self, wants: Iterable[Want]) -> None:
-        """The store has surely granted nothing."""
+    def not_filled(self, wants: Iterable[Want], *, lost: int | None = None) -> None:
+        """The store has surely granted nothing; it does not honour the lease *lost* any more."""
         for want in wants:
             part = self._slices[want.place]
-            part.stored = part.granted
-            if not part.granted:
+            part.busy = False
+            if part.lease_id == lost:
+                self.retire(part)
+            elif not part.stored:
                 del self._slices[want.place]
+
+    def unanswered(self, wants: Iterable[Want]) -> None:
+        """The store may have granted what was wanted, but did not say so."""
+        for want in wants:
+            part = self._slices[want.place]
+            part.busy = False
+            part.stored = max(part.stored, want.want)
 
     def heard(self, recalls: Iterable[Recall], *, deadline: float) -> None:
         """What the store says of the leases; *deadline* was taken before their renewal was asked for."""
         by_id = {part.lease_id: part for part in self._slices.values()}
         for recall in recalls:
             part = by_id.get(recall.lease_id)
-            if part is None:
+            if part is None or part.busy:
                 continue
             if not recall.active:
                 self.retire(part)
@@ -184,17 +202,18 @@ class Allowance:
                 part.wanted = recall.wanted
                 part.granted = min(part.granted, part.bound)
 
-    def rest(self, *, now: datetime, monotonic: float, idle_s: float) -> None:
-        """Let go of what was not used for *idle_s*, and of slices past their time."""
+    def rest(self, *, now: datetime, monotonic: float, idle_s: float, close_s: float) -> None:
+        """Let go of what was not used for *idle_s*, of slices not used for *close_s*, and of those past their time."""
         for part in list(self._slices.values()):
+            if part.busy:
+                continue
+            idle_for = monotonic - part.used_at
             if part.stored and not _usable(part, now, monotonic):
                 self.retire(part)
-            elif monotonic - part.used_at >= idle_s:
+            elif not part.held and idle_for >= close_s:
+                self.retire(part)
+            elif idle_for >= idle_s:
                 part.granted = min(part.granted, part.bound)
-
-    def given_back(self, part: Slice, lease: Lease) -> None:
-        """The store has taken back what the slice let go of."""
-        part.stored = lease.granted
 
     def retire(self, part: Slice) -> None:
         """No more holds on this slice."""

@@ -71,6 +71,10 @@ class Exhausted(msgspec.Struct, frozen=True):
         """What nobody holds."""
         return max(0, self.limit_nanos - self.spent_nanos - self.held_nanos)
 
+    def may_fit(self, amount: int) -> bool:
+        """Whether *amount* would fit once others have given back what they do not spend."""
+        return self.idle_nanos > 0 and amount <= self.free_nanos + self.idle_nanos
+
 
 class Lost(msgspec.Struct, frozen=True):
     """The lease has expired, or its period is over: never revived, take another."""

@@ -36,9 +36,18 @@ COMMANDS: Mapping[str, Place] = {
     "dashboard": Place("service.cli.run:dashboard", "Start the dashboard alone."),
     "migrate": Place("service.cli.migrate:migrate", "Bring the store to the schema of this version."),
     "keys": Place("service.cli.keys:keys", "Create, list, show, update, rotate and revoke virtual keys."),
-    "prices": Place("service.cli.prices:prices", "Show, set, import and update prices; rate past usage again."),
+    "prices": Place(
+        "service.cli.prices:prices", "Show, set, import and update prices; rate past usage again."
+    ),
     "usage": Place("service.cli.usage:usage", "Usage and cost, by any dimension."),
+    "reconcile": Place("service.cli.reconcile:reconcile", "Our books beside a provider's usage or cost report."),
     "requests": Place("service.cli.requests:requests", "The log of requests; one whole request by its id."),
+    "export": Place(
+        "service.cli.export:export", "Write requests, usage or FOCUS rows to CSV, JSONL or Parquet."
+    ),
+    "check": Place(
+        "service.cli.check:check", "Prove that records and rollups agree, to the last nano-dollar."
+    ),
     "config": Place("service.cli.config:config", "Show the effective settings and where each comes from."),
     "doctor": Place(
         "service.cli.doctor:doctor", "Check configuration, store, journal, upstreams, prices, clock."

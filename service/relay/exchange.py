@@ -217,7 +217,7 @@ class Exchange(Interruptible):
         return Verdict.ANSWERED
 
     def _learn(self, attempt: Attempt) -> None:
-        """Only where leaving the option out has helped is it at fault: any client can provoke an error that names it."""
+        """Only where leaving the option out has helped is it at fault: any client can provoke such an error."""
         if self._option_refused and attempt.status in OK_STATUSES:
             self._context.refuses_stream_options.add(attempt.provider.name)
 

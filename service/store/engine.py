@@ -49,6 +49,8 @@ class Store:
     def read(self) -> Iterator[Connection]:
         """A connection that sees one consistent state of the store."""
         with _unavailable(self), self.engine.connect() as connection:
+            if not self.is_sqlite:
+                connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
 
     @contextmanager

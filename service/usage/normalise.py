@@ -18,7 +18,8 @@ from service.usage.dialects import Dialect, recognise
 from service.usage.fields import value_of
 from service.usage.tokens import TokenUsage
 
-LARGEST_COUNT = 1 << 53
+LARGEST_COUNT = 1 << 40
+"""A million million tokens: more is a mistake, and sums of many such counts would not fit a BIGINT."""
 LONGEST_USAGE = 1 << 20
 """Bytes of a usage object read; real ones have a few hundred."""
 

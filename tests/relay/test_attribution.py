@@ -34,7 +34,7 @@ END_USERS = [
 ]
 
 
-@pytest.mark.parametrize(("header", "members"), END_USERS, ids=lambda each: str(each))
+@pytest.mark.parametrize(("header", "members"), END_USERS, ids=str)
 def test_end_user(header: tuple[str, str] | None, members: dict[str, Any]) -> None:
     found = declared(*[header] if header else [], **members)
     assert found.end_user in ("litellm", "helicone", "portkey", "baggage", "body", "safety")
@@ -56,7 +56,7 @@ SESSIONS = [
 ]
 
 
-@pytest.mark.parametrize(("header", "members"), SESSIONS, ids=lambda each: str(each))
+@pytest.mark.parametrize(("header", "members"), SESSIONS, ids=str)
 def test_session(header: tuple[str, str] | None, members: dict[str, Any]) -> None:
     assert declared(*[header] if header else [], **members).session == "s1"
 
@@ -64,7 +64,11 @@ def test_session(header: tuple[str, str] | None, members: dict[str, Any]) -> Non
 TAGS: list[tuple[list[tuple[str, str]], dict[str, Any], tuple[str, ...]]] = [
     ([("x-litellm-tags", " a, b ,,a")], {}, ("a", "b")),
     ([("helicone-property-team", "blue"), ("helicone-property-", "x")], {}, ("team:blue", ":x")),
-    ([("x-portkey-metadata", '{"_user":"u","env":"prod","n":1,"o":{"a":[1]}}')], {}, ("env:prod", "n:1", 'o:{"a":[1]}')),
+    (
+        [("x-portkey-metadata", '{"_user":"u","env":"prod","n":1,"o":{"a":[1]}}')],
+        {},
+        ("env:prod", "n:1", 'o:{"a":[1]}'),
+    ),
     ([("baggage", "tag=caf%C3%A9")], {}, ("café",)),
     ([], {"metadata": {"k": "v", "deep": [1, None], "nothing": None}}, ("k:v", "deep:[1, null]")),
 ]

@@ -48,7 +48,7 @@ def test_a_body_over_the_limit(narrow: Relay, upstream: Upstream, framing: str) 
             client.send(client.head(CHUNKED), *map(chunk, pieces if "slowly" in framing else [body]))
         answer = client.answer()
         record = narrow.record(client)
-    assert_refused(answer, record, status=413, type="invalid_request_error", code="request_too_large")
+    assert_refused(answer, record, status=413, kind="invalid_request_error", code="request_too_large")
     assert str(LIMIT) in answer.error["message"]
     assert record["outcome"] == "rejected_request"
     assert upstream.nobody_came()
@@ -86,7 +86,7 @@ def test_a_slow_body(make_relay: MakeRelay, upstream: Upstream, sent: bytes) -> 
         client.send(client.head(b"content-length: 100"), sent)
         answer = client.answer()
         record = relay.record(client)
-        assert_refused(answer, record, status=408, type="invalid_request_error", code="request_timeout")
+        assert_refused(answer, record, status=408, kind="invalid_request_error", code="request_timeout")
         assert answer.header(b"connection") == b"close"
         assert record["outcome"] == "rejected_request"
         with pytest.raises(CutError):
@@ -112,7 +112,7 @@ def test_an_encoded_body_is_refused(narrow: Relay, upstream: Upstream, coding: b
     with narrow.client() as client:
         answer = client.post(BODY, b"content-encoding: " + coding).answer()
         record = narrow.record(client)
-    assert_refused(answer, record, status=400, type="invalid_request_error", code=None)
+    assert_refused(answer, record, status=400, kind="invalid_request_error", code=None)
     assert "Content-Encoding" in answer.error["message"]
     assert upstream.nobody_came()
 
@@ -125,7 +125,9 @@ def test_identity_is_no_encoding(narrow: Relay, upstream: Upstream) -> None:
     assert seen.values(b"content-encoding") == []
 
 
-@pytest.mark.parametrize("content_type", [b"text/plain", b"application/json; charset=latin-1", b"multipart/form-data"])
+@pytest.mark.parametrize(
+    "content_type", [b"text/plain", b"application/json; charset=latin-1", b"multipart/form-data"]
+)
 def test_the_content_type_of_a_request_is_ours_upstream(
     narrow: Relay, upstream: Upstream, content_type: bytes
 ) -> None:

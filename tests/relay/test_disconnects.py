@@ -27,7 +27,9 @@ def leave(relay: Relay, client: Client) -> None:
     assert until(lambda: relay.on_loop(lambda: all(each.reply.gone for each in relay.context.exchanges)))  # type: ignore[attr-defined]  # an Exchange
 
 
-def streaming(client: Client, upstream: Upstream, *, model: str = "gpt-4o", events: int = 1, **body: Any) -> Peer:
+def streaming(
+    client: Client, upstream: Upstream, *, model: str = "gpt-4o", events: int = 1, **body: Any
+) -> Peer:
     """A stream of which the client has seen *events*."""
     client.post({**STREAM, "model": model, **body})
     peer = upstream.accept()

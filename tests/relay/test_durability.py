@@ -58,7 +58,11 @@ def test_a_conversation_of_every_kind(relay: Relay, upstream: Upstream) -> None:
 
 
 def test_odd_texts_are_stored_alike(relay: Relay, upstream: Upstream) -> None:
-    body: dict[str, Any] = {**CHAT, "user": "a\x00\ud83d\ude42'\"\\;--", "metadata": {"\u0000k": "\uffff\u2028"}}
+    body: dict[str, Any] = {
+        **CHAT,
+        "user": "a\x00\ud83d\ude42'\"\\;--",
+        "metadata": {"\u0000k": "\uffff\u2028"},
+    }
     said = COMPLETION.replace(b"chatcmpl-1", b"\\u0000chat\\ud83d")
     with relay.client() as client:
         client.post(body, b"x-session-id: \xff\xfe")
@@ -83,6 +87,7 @@ def test_the_client_gets_its_last_byte_after_the_store_has_the_record(
         assert client.read(len(shown)) == shown
         assert len(relay._stored(client.agent)) == 1
         peer.close()
+        assert client.rest() == b""
         client.post(CHAT)
         upstream.answer(response(COMPLETION))
         client.answer()

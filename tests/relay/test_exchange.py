@@ -27,7 +27,7 @@ class SlowRelease:
     def __init__(self) -> None:
         self.releasing = asyncio.Event()
         self.go_on = asyncio.Event()
-        self.calls: list["SlowRelease.Call"] = []
+        self.calls: list[SlowRelease.Call] = []
 
     class Call:
         def __init__(self, client: "SlowRelease") -> None:
@@ -67,7 +67,12 @@ def test_nobody_else_is_asked_once_the_exchange_is_over(relay: Relay, ending: st
     micros = relay.process.clock.micros()
     identifier = uuid7(micros, b"12345678")
     opening = Opening(
-        id=identifier, request_id=identifier, attempt=1, started_at=micros, user_agent=ending, requested_model="gpt-4o"
+        id=identifier,
+        request_id=identifier,
+        attempt=1,
+        started_at=micros,
+        user_agent=ending,
+        requested_model="gpt-4o",
     )
     sent: list[Any] = []
 

@@ -61,17 +61,21 @@ def assert_two(pair: Pair, client: Client, *, outcome: str, status: int | None) 
     assert (first["cost_nanos"], first["cost_status"]) == (0, "free")
     assert second["outcome"] == "ok"
     assert first["started_at"] <= second["started_at"]
-    assert 0 <= second["duration_ms"]
+    assert second["duration_ms"] >= 0
 
 
-@pytest.mark.parametrize("status", [b"429 Too Many Requests", b"500 Oops", b"502 Bad Gateway", b"503 No", b"529 Full"])
+@pytest.mark.parametrize(
+    "status", [b"429 Too Many Requests", b"500 Oops", b"502 Bad Gateway", b"503 No", b"529 Full"]
+)
 @pytest.mark.parametrize("body", [CHAT, STREAM], ids=["whole", "stream"])
 def test_the_second_is_asked_where_the_first_cannot(
     pair: Pair, client: Client, status: bytes, body: dict[str, Any]
 ) -> None:
     client.post(body)
     one = pair.first.answer(response(b'{"error":{"message":"m"}}', status=status))
-    answer = response(COMPLETION) if body is CHAT else stream_head() + delta(finish="stop") + usage_event() + DONE
+    answer = (
+        response(COMPLETION) if body is CHAT else stream_head() + delta(finish="stop") + usage_event() + DONE
+    )
     two = pair.second.answer(answer)
     got = client.answer()
     assert got.status == 200
@@ -112,7 +116,9 @@ def test_the_second_is_asked_where_connecting_takes_too_long(
             assert_two(Pair(relay, second, second), client, outcome="timeout", status=None)
 
 
-@pytest.mark.parametrize("status", [b"200 OK", b"400 Bad Request", b"401 No", b"403 No", b"404 No", b"408 Slow", b"422 No"])
+@pytest.mark.parametrize(
+    "status", [b"200 OK", b"400 Bad Request", b"401 No", b"403 No", b"404 No", b"408 Slow", b"422 No"]
+)
 def test_any_other_answer_is_the_answer(pair: Pair, client: Client, status: bytes) -> None:
     client.post(CHAT)
     pair.first.answer(response(COMPLETION, status=status))

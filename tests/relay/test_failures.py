@@ -16,7 +16,9 @@ def leaves(kind: type[TollkeeperError]) -> set[type[TollkeeperError]]:
 
 
 def test_every_leaf_that_a_client_can_meet_is_listed() -> None:
-    expected = leaves(RefusalError) | leaves(UpstreamError) | {errors.JournalFullError, errors.InvalidRequestError}
+    expected = (
+        leaves(RefusalError) | leaves(UpstreamError) | {errors.JournalFullError, errors.InvalidRequestError}
+    )
     assert set(FAILURES) == expected
 
 

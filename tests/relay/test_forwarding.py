@@ -27,7 +27,9 @@ BODIES = {
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
-def test_a_request_goes_upstream_as_it_came(relay: Relay, client: Client, upstream: Upstream, body: bytes) -> None:
+def test_a_request_goes_upstream_as_it_came(
+    relay: Relay, client: Client, upstream: Upstream, body: bytes
+) -> None:
     client.post(body)
     seen = upstream.answer(response(COMPLETION))
     assert client.answer().status == 200
@@ -63,7 +65,9 @@ def test_an_answer_comes_back_as_it_was(
     assert relay.record(client)["bytes_out"] == len(said)
 
 
-@pytest.mark.parametrize("status", [b"200 OK", b"201 Created", b"202 Accepted", b"204 No Content", b"206 Part"])
+@pytest.mark.parametrize(
+    "status", [b"200 OK", b"201 Created", b"202 Accepted", b"204 No Content", b"206 Part"]
+)
 def test_any_status_of_success_is_ok(relay: Relay, client: Client, upstream: Upstream, status: bytes) -> None:
     client.post(CHAT)
     upstream.answer(response(b"" if status[:3] == b"204" else COMPLETION, status=status))
@@ -186,7 +190,9 @@ def test_hop_by_hop_headers_stay_on_their_hop(client: Client, upstream: Upstream
     )
     upstream.answer(kept)
     answer = client.answer()
-    assert answer.header(b"openai-hop") is answer.header(b"connection") is answer.header(b"keep-alive") is None
+    assert (
+        answer.header(b"openai-hop") is answer.header(b"connection") is answer.header(b"keep-alive") is None
+    )
 
 
 @pytest.mark.parametrize("kind", [CHAT, STREAM], ids=["whole", "stream"])
@@ -295,7 +301,9 @@ def test_no_form_of_the_path_changes_the_target(client: Client, upstream: Upstre
         (b"DELETE", b"/v1/models/gpt-4o", 405),
     ],
 )
-def test_other_paths_and_methods(client: Client, upstream: Upstream, method: bytes, path: bytes, status: int) -> None:
+def test_other_paths_and_methods(
+    client: Client, upstream: Upstream, method: bytes, path: bytes, status: int
+) -> None:
     answer = client.get(path, method=method)
     assert answer.status == status
     assert answer.error["type"] == "invalid_request_error"
@@ -311,7 +319,11 @@ def test_other_paths_and_methods(client: Client, upstream: Upstream, method: byt
 def test_attribution_in_the_record(relay: Relay, client: Client, upstream: Upstream) -> None:
     body = {**CHAT, "user": "body-user", "metadata": {"team": "blue", "n": 1}}
     client.post(
-        body, b"x-session-id: s-1", b"x-litellm-tags: batch, nightly", b"helicone-property-env: prod", b"x-litellm-end-user-id: caf\xc3\xa9"
+        body,
+        b"x-session-id: s-1",
+        b"x-litellm-tags: batch, nightly",
+        b"helicone-property-env: prod",
+        b"x-litellm-end-user-id: caf\xc3\xa9",
     )
     seen = upstream.answer(response(COMPLETION))
     client.answer()
@@ -324,7 +336,9 @@ def test_attribution_in_the_record(relay: Relay, client: Client, upstream: Upstr
 def test_control_characters_in_what_a_client_says_are_stored_harmlessly(
     relay: Relay, client: Client, upstream: Upstream
 ) -> None:
-    client.post({**CHAT, "user": "a\x00b\ud83d\ude42\r\n", "metadata": {"session_id": "\x00", "k": "\udbff\udfff"}})
+    client.post(
+        {**CHAT, "user": "a\x00b\ud83d\ude42\r\n", "metadata": {"session_id": "\x00", "k": "\udbff\udfff"}}
+    )
     upstream.answer(response(COMPLETION))
     client.answer()
     record = relay.record(client)
@@ -347,7 +361,11 @@ ADDRESSES = [
 
 @pytest.mark.parametrize(("trusted", "forwarded", "address"), ADDRESSES, ids=range(len(ADDRESSES)))
 def test_the_address_of_the_client(
-    make_relay: MakeRelay, make_upstream: Callable[[], Upstream], trusted: tuple[str, ...], forwarded: bytes, address: str
+    make_relay: MakeRelay,
+    make_upstream: Callable[[], Upstream],
+    trusted: tuple[str, ...],
+    forwarded: bytes,
+    address: str,
 ) -> None:
     relay = make_relay(configured("a", make_upstream().url), trusted_proxies=trusted)
     with relay.client() as client:
@@ -362,7 +380,11 @@ def test_the_figures_of_a_whole_answer(relay: Relay, client: Client, upstream: U
     record = relay.record(client)
     assert (record["stream"], record["chunks"], record["ttft_ms"]) == (False, None, None)
     assert (record["attempt"], record["final"], record["repeat_count"]) == (1, True, 1)
-    assert (record["upstream"], record["provider"], record["upstream_request_id"]) == ("gpt", "openai", "req_1")
+    assert (record["upstream"], record["provider"], record["upstream_request_id"]) == (
+        "gpt",
+        "openai",
+        "req_1",
+    )
     assert record["id"] == record["request_id"]
     assert record["finish_reasons"] == ["stop"]
     assert record["price_id"] is not None
@@ -370,7 +392,9 @@ def test_the_figures_of_a_whole_answer(relay: Relay, client: Client, upstream: U
     assert record["duration_ms"] > 0
 
 
-def test_a_stream_s_usage_event_is_not_counted_as_sent(relay: Relay, client: Client, upstream: Upstream) -> None:
+def test_a_stream_s_usage_event_is_not_counted_as_sent(
+    relay: Relay, client: Client, upstream: Upstream
+) -> None:
     client.post(STREAM)
     upstream.answer(stream_head(), delta(finish="stop"), usage_event(), DONE)
     shown = client.answer().body

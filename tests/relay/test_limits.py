@@ -4,7 +4,7 @@ import gzip
 import json
 import tracemalloc
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -28,7 +28,9 @@ def large(size: int) -> bytes:
 
 
 @pytest.mark.parametrize("over", [0, 1])
-def test_an_answer_around_the_buffer_s_size(relay: Relay, client: Client, upstream: Upstream, over: int) -> None:
+def test_an_answer_around_the_buffer_s_size(
+    relay: Relay, client: Client, upstream: Upstream, over: int
+) -> None:
     said = large(BUFFER + over)
     client.post(CHAT)
     peer = upstream.accept()
@@ -145,7 +147,9 @@ def test_a_compressed_stream_crosses_and_is_read(
     """Its usage event cannot be taken out without the bytes being changed, so it is shown."""
     said = gzip.compress(delta("Hi", finish="stop") + usage_event() + DONE)
     client.post(STREAM)
-    upstream.answer(stream_head(b"content-encoding: gzip"), *[said[at : at + size] for at in range(0, len(said), size)])
+    upstream.answer(
+        stream_head(b"content-encoding: gzip"), *[said[at : at + size] for at in range(0, len(said), size)]
+    )
     answer = client.answer()
     assert answer.body == said
     record = relay.record(client)
@@ -181,9 +185,9 @@ def test_many_at_once_are_all_recorded_once(relay: Relay, upstream: Upstream) ->
 
 
 @pytest.fixture
-def narrow(make_relay: MakeRelay, make_upstream: Callable[[], Upstream]) -> Iterator[tuple[Relay, Upstream]]:
+def narrow(make_relay: MakeRelay, make_upstream: Callable[[], Upstream]) -> tuple[Relay, Upstream]:
     upstream = make_upstream()
-    yield make_relay(configured("a", upstream.url), max_answer_buffer_bytes=0), upstream
+    return make_relay(configured("a", upstream.url), max_answer_buffer_bytes=0), upstream
 
 
 def test_without_a_buffer_every_answer_streams(narrow: tuple[Relay, Upstream]) -> None:

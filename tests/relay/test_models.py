@@ -26,7 +26,7 @@ class Scene:
     later: list[float]
 
 
-UPSTREAMS = {
+UPSTREAMS: dict[str, dict[str, Any]] = {
     "open": {"models": ("gpt-*", "org/*")},
     "named": {"models": ("gpt-4o", "llama-3", "claude-*"), "priority": 1},
 }
@@ -44,7 +44,9 @@ def scene(make_relay: MakeRelay, make_upstream: Callable[[], Upstream]) -> Scene
 
 
 def listing(*names: str) -> bytes:
-    return response(json.dumps({"object": "list", "data": [{"id": name, "owned_by": "them"} for name in names]}).encode())
+    return response(
+        json.dumps({"object": "list", "data": [{"id": name, "owned_by": "them"} for name in names]}).encode()
+    )
 
 
 AWAY = response(b"no", status=b"500 No")
@@ -73,7 +75,10 @@ def models(scene: Scene, first: bytes, second: bytes, *, key: str = "") -> list[
                 pass
         answer = client.answer()
     assert [each.line for each in asked] == [b"GET /v1/models HTTP/1.1"] * 2
-    assert [each.values(b"authorization") for each in asked] == [[b"Bearer sk-of-open"], [b"Bearer sk-of-named"]]
+    assert [each.values(b"authorization") for each in asked] == [
+        [b"Bearer sk-of-open"],
+        [b"Bearer sk-of-named"],
+    ]
     assert answer.status == 200
     assert answer.header(b"content-type") == b"application/json"
     document = json.loads(answer.body)
@@ -87,18 +92,25 @@ def names(found: list[dict[str, Any]]) -> list[str]:
 
 
 def test_the_lists_of_all_upstreams_within_their_patterns(scene: Scene) -> None:
-    found = models(scene, listing("gpt-4o", "gpt-5", "whisper", "org/a/b"), listing("gpt-4o", "claude-x", "llama-2"))
+    found = models(
+        scene, listing("gpt-4o", "gpt-5", "whisper", "org/a/b"), listing("gpt-4o", "claude-x", "llama-2")
+    )
     assert names(found) == ["claude-x", "gpt-4o", "gpt-5", "org/a/b"]
     assert found[1] == {"id": "gpt-4o", "owned_by": "them"}
 
 
 def test_only_what_the_key_may_use(scene: Scene) -> None:
     key = scene.relay.new_key(models=["gpt-4*", "org/*"])
-    assert names(models(scene, listing("gpt-4o", "gpt-5", "org/a"), listing("claude-x"), key=key)) == ["gpt-4o", "org/a"]
+    assert names(models(scene, listing("gpt-4o", "gpt-5", "org/a"), listing("claude-x"), key=key)) == [
+        "gpt-4o",
+        "org/a",
+    ]
 
 
 @pytest.mark.parametrize("said", UNREADABLE.values(), ids=UNREADABLE.keys())
-def test_an_upstream_that_gives_no_list_is_represented_by_its_configuration(scene: Scene, said: bytes) -> None:
+def test_an_upstream_that_gives_no_list_is_represented_by_its_configuration(
+    scene: Scene, said: bytes
+) -> None:
     found = models(scene, said, AWAY)
     assert names(found) == ["gpt-4o", "llama-3"]
     assert found[0] == {"id": "gpt-4o", "object": "model", "created": 0, "owned_by": "named"}

@@ -192,7 +192,9 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
 
 @given(st.data())
 def test_any_damage_is_read_or_refused(data: st.DataObject) -> None:
-    body = bytearray(chat(b'"stream":true,"stream_options":{"include_usage":false},"metadata":{"\\u0061":[1e5]}'))
+    body = bytearray(
+        chat(b'"stream":true,"stream_options":{"include_usage":false},"metadata":{"\\u0061":[1e5]}')
+    )
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(body) - 1))
         body[at : at + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=2))

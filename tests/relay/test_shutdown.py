@@ -1,4 +1,4 @@
-"""A relay that is told to stop finishes what runs, refuses what comes, and at last interrupts; nothing is unrecorded."""
+"""A relay that is told to stop finishes what runs, refuses what comes, and at last interrupts; all is recorded."""
 
 import json
 from collections.abc import Callable
@@ -37,7 +37,11 @@ def test_what_runs_is_finished_and_what_comes_is_refused(patient: Relay, upstrea
         assert running.read(len(FIRST)) == FIRST
         patient.drain()
         answer = late.post(CHAT).answer()
-        assert (answer.status, answer.error["code"], answer.header(b"retry-after")) == (503, "shutting_down", b"5")
+        assert (answer.status, answer.error["code"], answer.header(b"retry-after")) == (
+            503,
+            "shutting_down",
+            b"5",
+        )
         assert late.get(b"/readyz").status == 503
         assert late.get(b"/healthz").status == 200
         peer.send(delta(finish="stop") + usage_event() + DONE)
@@ -58,20 +62,30 @@ def test_a_stream_is_interrupted_with_an_error_event(relay: Relay, upstream: Ups
         assert client.read(len(FIRST)) == FIRST
         relay.drain()
         error = json.loads(client.rest().strip().removeprefix(b"data: "))["error"]
-        assert (error["type"], error["code"], error["param"]) == ("service_unavailable", "shutting_down", None)
+        assert (error["type"], error["code"], error["param"]) == (
+            "service_unavailable",
+            "shutting_down",
+            None,
+        )
         assert peer.left()
     assert_interrupted(relay, client, status=200)
 
 
 @pytest.mark.parametrize("body", [CHAT, STREAM], ids=["whole", "stream"])
-def test_a_request_without_an_answer_is_interrupted_with_503(relay: Relay, upstream: Upstream, body: object) -> None:
+def test_a_request_without_an_answer_is_interrupted_with_503(
+    relay: Relay, upstream: Upstream, body: object
+) -> None:
     with relay.client() as client:
         client.post(body)
         peer = upstream.accept()
         peer.request()
         relay.drain()
         answer = client.answer()
-        assert (answer.status, answer.error["type"], answer.error["code"]) == (503, "service_unavailable", "shutting_down")
+        assert (answer.status, answer.error["type"], answer.error["code"]) == (
+            503,
+            "service_unavailable",
+            "shutting_down",
+        )
         assert peer.left()
     assert_interrupted(relay, client, status=503)
 

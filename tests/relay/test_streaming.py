@@ -49,14 +49,21 @@ def test_a_stream_crosses_unchanged_in_any_pieces(
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
 @pytest.mark.parametrize("asked", [False, True], ids=["usage hidden", "usage shown"])
 def test_every_two_way_split_gives_the_same_answer(
-    relay: Relay, upstream: Upstream, end: bytes, asked: bool  # noqa: FBT001  (a parameter)
+    relay: Relay,
+    upstream: Upstream,
+    end: bytes,
+    asked: bool,  # noqa: FBT001  (a parameter)
 ) -> None:
     stream = (delta("Hi", finish="stop") + usage_event() + DONE).replace(b"\n", end)
     expected = stream if asked else stream.replace(usage_event().replace(b"\n", end), b"")
     with relay.client() as client:
         for at in range(len(stream) + 1):
             client.post(ASKING if asked else STREAM)
-            upstream.answer(CHUNKED_HEAD, chunk(stream[:at]) * bool(at), chunk(stream[at:]) + chunk(b"") * (at < len(stream)))
+            upstream.answer(
+                CHUNKED_HEAD,
+                chunk(stream[:at]) * bool(at),
+                chunk(stream[at:]) + chunk(b"") * (at < len(stream)),
+            )
             assert client.answer().body == expected, at
         records = relay.records(client.agent, count=len(stream) + 1)
     assert {(each["outcome"], each["usage_source"], each["output_tokens"]) for each in records} == {
@@ -119,7 +126,9 @@ NOT_HIDDEN = {
     "usage beside a choice": delta(finish="stop", usage={"prompt_tokens": 9, "completion_tokens": 3}),
     "annotations without choices": event({"choices": [], "prompt_filter_results": [{}]}),
     "usage null without choices": event({"choices": [], "usage": None}),
-    "an error without choices": event({"choices": [], "usage": {"prompt_tokens": 1}, "error": {"message": "m"}}),
+    "an error without choices": event(
+        {"choices": [], "usage": {"prompt_tokens": 1}, "error": {"message": "m"}}
+    ),
     "choices null": event({"choices": None, "usage": {"prompt_tokens": 9, "completion_tokens": 3}}),
     "usage in a text": delta('"choices":[],"usage":{"prompt_tokens":9}'),
 }
@@ -157,14 +166,22 @@ def test_a_stream_nobody_asked_for_crosses_too(relay: Relay, client: Client, ups
     assert (record["outcome"], record["stream"], record["chunks"]) == ("ok", False, 4)
 
 
-def test_a_stream_has_no_cost_headers_but_all_others(relay: Relay, client: Client, upstream: Upstream) -> None:
+def test_a_stream_has_no_cost_headers_but_all_others(
+    relay: Relay, client: Client, upstream: Upstream
+) -> None:
     client.post(STREAM)
-    upstream.answer(stream_head(b"x-request-id: req_7", b"openai-version: 1", b"cache-control: no-cache"), WHOLE)
+    upstream.answer(
+        stream_head(b"x-request-id: req_7", b"openai-version: 1", b"cache-control: no-cache"), WHOLE
+    )
     answer = client.answer()
     record = relay.record(client)
     assert answer.header(b"x-request-id") == str(record["request_id"]).encode()
     assert answer.header(b"x-tollkeeper-upstream") == b"gpt"
-    assert answer.header(b"x-tollkeeper-upstream-request-id") == b"req_7" == record["upstream_request_id"].encode()
+    assert (
+        answer.header(b"x-tollkeeper-upstream-request-id")
+        == b"req_7"
+        == record["upstream_request_id"].encode()
+    )
     assert answer.header(b"openai-version") == b"1"
     assert answer.header(b"cache-control") == b"no-cache"
     assert answer.header(b"content-type") == b"text/event-stream"
@@ -175,7 +192,13 @@ def test_a_stream_has_no_cost_headers_but_all_others(relay: Relay, client: Clien
 
 def test_the_figures_of_a_stream(relay: Relay, client: Client, upstream: Upstream) -> None:
     client.post({**STREAM, "n": 2})
-    upstream.answer(stream_head(), *EVENTS, delta(finish="length").replace(b'"index":0', b'"index":1'), usage_event(), DONE)
+    upstream.answer(
+        stream_head(),
+        *EVENTS,
+        delta(finish="length").replace(b'"index":0', b'"index":1'),
+        usage_event(),
+        DONE,
+    )
     client.answer()
     record = relay.record(client)
     assert (record["stream"], record["chunks"], record["final"], record["attempt"]) == (True, 5, True, 1)

@@ -9,11 +9,22 @@ import pytest
 from tests.relay.conftest import MakeRelay, MakeWorld, World
 from tests.support.relay import CHAT, STREAM, Client, Relay
 from tests.support.relay import upstream as configured
-from tests.support.upstream import COMPLETION, DONE, Received, Upstream, delta, response, stream_head, usage_event
+from tests.support.upstream import (
+    COMPLETION,
+    DONE,
+    Received,
+    Upstream,
+    delta,
+    response,
+    stream_head,
+    usage_event,
+)
 
 STREAMED = delta("Hi", finish="stop") + DONE
 REFUSAL = b'{"error":{"message":"Unknown parameter: \'stream_options\'.","type":"invalid_request_error","code":null}}'
-MISTRAL_REFUSAL = b'{"object":"error","message":{"detail":[{"type":"extra_forbidden","loc":["body","stream_options"]}]}}'
+MISTRAL_REFUSAL = (
+    b'{"object":"error","message":{"detail":[{"type":"extra_forbidden","loc":["body","stream_options"]}]}}'
+)
 BAD, UNPROCESSABLE = b"400 Bad Request", b"422 Unprocessable Entity"
 
 
@@ -58,7 +69,9 @@ def test_the_body_goes_as_it_came(client: Client, upstream: Upstream, body: dict
     assert client.answer().status == 200
 
 
-@pytest.mark.parametrize("options", [None, {}, {"include_usage": False}, {"include_usage": None}, {"x": [1, 2]}])
+@pytest.mark.parametrize(
+    "options", [None, {}, {"include_usage": False}, {"include_usage": None}, {"x": [1, 2]}]
+)
 def test_a_stream_is_asked_for_its_usage_in_the_client_s_own_words(
     relay: Relay, client: Client, upstream: Upstream, options: Any
 ) -> None:
@@ -89,12 +102,18 @@ def test_a_refused_option_is_left_out_once_and_for_all(
     first, second = relay.records(client.agent, count=2)
     assert first["request_id"] == second["request_id"]
     assert str(first["request_id"]).encode() == answer.header(b"x-request-id")
-    assert (first["attempt"], first["final"], first["outcome"], first["http_status"]) == (1, False, "upstream_error", int(status[:3]))  # fmt: skip
+    told = (first["attempt"], first["final"], first["outcome"], first["http_status"])
+    assert told == (1, False, "upstream_error", int(status[:3]))
     assert (first["cost_nanos"], first["cost_status"], first["usage_source"]) == (0, "free", "none")
-    assert (second["attempt"], second["final"], second["outcome"], second["http_status"]) == (2, True, "ok", 200)
+    assert (second["attempt"], second["final"], second["outcome"], second["http_status"]) == (
+        2,
+        True,
+        "ok",
+        200,
+    )
     assert (first["upstream_request_id"], second["upstream_request_id"]) == ("one", "two")
     assert (second["usage_source"], second["input_tokens"] > 0) == ("estimated", True)
-    assert [value for value in (first["bytes_in"], second["bytes_in"])] == [len(json.dumps(STREAM))] * 2
+    assert first["bytes_in"] == second["bytes_in"] == len(json.dumps(STREAM))
 
     client.post(STREAM)
     assert json.loads(upstream.answer(stream_head(), STREAMED).body) == STREAM
@@ -140,9 +159,7 @@ def test_a_second_refusal_is_the_answer_and_teaches_nothing(
     client.answer()
 
 
-def test_an_error_about_the_client_s_own_options_is_the_answer(
-    relay: Relay, client: Client, upstream: Upstream
-) -> None:
+def test_an_error_about_the_client_s_own_options_is_the_answer(client: Client, upstream: Upstream) -> None:
     client.post({**STREAM, "stream_options": {"include_usage": True}})
     upstream.answer(response(REFUSAL, status=BAD))
     assert client.answer().body == REFUSAL

@@ -32,7 +32,14 @@ from service.ledger.record import Intent, Opening, Progress
 from service.relay.context import Clock, RelayContext
 from service.relay.server_protocol import StrictHttpProtocol
 from service.server import DrainingServer
-from service.settings import AccountingSettings, RelaySettings, Secret, Settings, StoreSettings, UpstreamSettings
+from service.settings import (
+    AccountingSettings,
+    RelaySettings,
+    Secret,
+    Settings,
+    StoreSettings,
+    UpstreamSettings,
+)
 from service.store.engine import Store
 from service.store.tables import request_record
 from tests.support.stores import _locked as locked
@@ -258,6 +265,7 @@ class Client:
         self._socket = socket.create_connection(("127.0.0.1", port), PATIENCE_S)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._body = b""
+        self._headers: list[tuple[bytes, bytes]] = []
         self._reset()
 
     def __enter__(self) -> Self:
@@ -348,7 +356,7 @@ class Client:
         assert not self._body
         self._parser = httptools.HttpResponseParser(self)
         self._status = 0
-        self._headers: list[tuple[bytes, bytes]] = []
+        self._headers = []
         self._no_body = no_body
         self.ended = False
 

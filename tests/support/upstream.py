@@ -210,7 +210,8 @@ def stream_head(*headers: bytes, content_type: bytes = b"text/event-stream") -> 
 
 
 CHUNKED_HEAD = (
-    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
+    b"transfer-encoding: chunked\r\nconnection: close\r\n\r\n"
 )
 """The head of an event stream whose end can be told from a cut."""
 

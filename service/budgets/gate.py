@@ -1,0 +1,333 @@
+"""The gate: holds a request's estimate on every budget that applies, or refuses it.
+
+`admit` waits for the store only where a lease has no room left; many requests that find it empty wait for one
+answer. `tend` runs twice a second: it keeps leases alive, hears that others were refused, and gives back what nobody
+used for some seconds. While the store is away a request passes only within what is leased already.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, assert_never
+
+import msgspec
+
+from service.budgets import leases
+from service.budgets.admission import Admission
+from service.budgets.allowance import Allowance, Demand, Held, Short, Slice
+from service.budgets.errors import BudgetExhaustedError
+from service.budgets.leases import Busy, Exhausted, Gone, Lost, Outcome, Recall, Want
+from service.budgets.leasing import Lease
+from service.budgets.periods import Place
+from service.budgets.policy import BudgetBook, RequestFacts
+from service.budgets.refusals import refusal_of
+from service.budgets.settling import NO_LEASE, Charge
+from service.errors import ModelUnpricedError, StoreUnavailableError, UnavailableError
+from service.store.engine import Store
+
+TTL_S = 30.0
+TTL = timedelta(seconds=TTL_S)
+MARGIN_S = 2.0
+TEND_EVERY_S = 0.5
+IDLE_S = 4.0
+CLOSE_AFTER_S = 60.0
+PATIENCE_S = 1.0
+"""How long a request waits for money that other relays hold without spending it."""
+AGAIN_S = 0.1
+REMEMBER_S = 0.5
+"""How long a refusal, or the absence of the store, is taken for granted."""
+ANSWER_WITHIN_S = 10.0
+STORE_AWAY = "The store is away, and a hard budget needs it: what this relay may spend alone is spent."
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    """What the gate takes from outside, so that tests can set it. *new_id* draws from 1 to 2**63 - 1."""
+
+    now: Callable[[], datetime]
+    monotonic: Callable[[], float]
+    new_id: Callable[[], int]
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+    in_thread: Callable[[Callable[[], Any]], Awaitable[Any]] = asyncio.to_thread
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A refusal that is remembered for a moment."""
+
+    until: float
+    exhausted: Exhausted
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """Who is asking the store about these budgets now; `done` tells those who wait."""
+
+    places: tuple[Place, ...]
+    done: "asyncio.Future[None]"
+
+
+class BudgetGate:
+    """The budgets of one relay process. Event loop only; *holder* names the process, once and for ever."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        holder: str,
+        book: Callable[[], BudgetBook],
+        surroundings: Surroundings,
+        allow_unpriced: bool = False,
+    ) -> None:
+        self._store = store
+        self._holder = holder
+        self._book = book
+        self._around = surroundings
+        self._allow_unpriced = allow_unpriced
+        self._allowance = Allowance(new_id=surroundings.new_id)
+        self._asking: set[asyncio.Future[Outcome | None]] = set()
+        self._turns: dict[Place, asyncio.Future[None]] = {}
+        self._queued: dict[Place, int] = {}
+        self._refusals: dict[Place, Refusal] = {}
+        self._away_until = float("-inf")
+        self._renewed_at = float("-inf")
+
+    async def admit(self, facts: RequestFacts, estimate_nanos: int | None) -> Admission:
+        """Hold *estimate_nanos*, the most the request can cost, on every budget that applies.
+
+        Raises BudgetExhaustedError; ModelUnpricedError where a hard budget applies and nobody knows the price;
+        UnavailableError where a lease must be filled and the store is away.
+        """
+        applying = self._book().applying(facts)
+        now = self._around.now()
+        soft = [Charge(*each.place, NO_LEASE, 0) for each in applying if each.budget.mode == "soft"]
+        hard = [each for each in applying if each.budget.mode == "hard"]
+        if estimate_nanos is None:
+            if hard and not self._allow_unpriced:
+                raise ModelUnpricedError(
+                    f"No price is known for the model `{facts.model[:100]}`, so the hard budget "
+                    f"{hard[0].budget.id} cannot be kept; the operator can set one with `tollkeeper prices set`."
+                )
+            estimate_nanos = 0
+        demands = [Demand(each.place, each.budget.limit_at(now)) for each in hard]
+        slices = await self._hold(demands, estimate_nanos) if demands else ()
+        return Admission(self._allowance, slices=slices, held=estimate_nanos, soft=soft)
+
+    def hold_again(self, admission: Admission, estimate_nanos: int) -> Admission | None:
+        """Another attempt of a request whose last one was settled; None where what is leased has no room for it."""
+        now = self._around.now()
+        demands = [Demand(part.place, part.limit_nanos) for part in admission.slices]
+        match self._allowance.hold(demands, estimate_nanos, now=now, monotonic=self._around.monotonic()):
+            case Held(slices):
+                soft = [charge for charge in admission.charges if charge.lease_id == NO_LEASE]
+                return Admission(self._allowance, slices=slices, held=estimate_nanos, soft=soft)
+            case Short():
+                return None
+
+    async def _hold(self, demands: Sequence[Demand], amount: int) -> Sequence[Slice]:
+        around = self._around
+        began = around.monotonic()
+        while around.monotonic() - began < ANSWER_WITHIN_S:
+            match self._allowance.hold(demands, amount, now=around.now(), monotonic=around.monotonic()):
+                case Held(slices):
+                    return slices
+                case Short(short):
+                    outcome = self._remembered(short, amount) or await self._fill(short, amount)
+            match outcome:
+                case Exhausted():
+                    if not outcome.may_fit(amount) or around.monotonic() - began >= PATIENCE_S:
+                        raise self._refusal(outcome, amount)
+                    await around.pause(AGAIN_S)
+                case Gone(place):
+                    demands = [demand for demand in demands if demand.place != place]
+                case Busy():
+                    await around.pause(AGAIN_S)
+                case Lost() | tuple():
+                    pass
+                case other:
+                    assert_never(other)
+        raise UnavailableError("The store takes too long over the budgets.", reason="store_unavailable")
+
+    def _remembered(self, short: Sequence[Demand], amount: int) -> Exhausted | None:
+        """A recent refusal that holds for this request as well."""
+        for demand in short:
+            refusal = self._refusals.get(demand.place)
+            if refusal is None:
+                continue
+            if self._around.monotonic() >= refusal.until:
+                del self._refusals[demand.place]
+                continue
+            part = self._allowance.find(demand.place)
+            missing = amount - (part.spare if part is not None else 0)
+            same_limit = demand.limit_nanos == refusal.exhausted.limit_nanos
+            if same_limit and missing > refusal.exhausted.free_nanos:
+                return refusal.exhausted
+        return None
+
+    async def _fill(self, short: Sequence[Demand], amount: int) -> Outcome:
+        """Ask the store, or wait for somebody who does already and then look again."""
+        for demand in short:
+            turn = self._turns.get(demand.place)
+            if turn is not None:
+                self._queue(short, amount)
+                try:
+                    await asyncio.shield(turn)
+                finally:
+                    self._queue(short, -amount)
+                return ()
+        if self._around.monotonic() < self._away_until:
+            raise UnavailableError(STORE_AWAY, reason="store_unavailable")
+        asking = asyncio.ensure_future(
+            self._ask(short, amount, turn=self._take([each.place for each in short]))
+        )
+        self._asking.add(asking)  # it outlives a client that leaves: its answer must not be lost
+        asking.add_done_callback(self._asking.discard)
+        outcome = await asyncio.shield(asking)
+        if outcome is None:
+            raise UnavailableError(STORE_AWAY, reason="store_unavailable")
+        return outcome
+
+    async def _ask(self, short: Sequence[Demand], amount: int, *, turn: Turn) -> Outcome | None:
+        """None where the store does not answer."""
+        around = self._around
+        queued = max(self._queued.get(demand.place, 0) for demand in short)
+        now, asked_at = around.now(), around.monotonic()
+        wants = self._allowance.plan(short, amount, queued=queued, now=now, monotonic=asked_at)
+        try:
+            outcome = await around.in_thread(partial(self._acquire, wants, now))
+        except BaseException as error:
+            self._allowance.unanswered(wants)
+            if not isinstance(error, StoreUnavailableError):
+                raise
+            self._away_until = around.monotonic() + REMEMBER_S
+            return None
+        finally:
+            self._end(turn)
+        self._note(wants, outcome, asked_at=asked_at)
+        return outcome
+
+    def _note(self, wants: Sequence[Want], outcome: Outcome, *, asked_at: float) -> None:
+        allowance, monotonic = self._allowance, self._around.monotonic()
+        match outcome:
+            case tuple():
+                for acquired in outcome:
+                    allowance.filled(acquired, deadline=asked_at + TTL_S - MARGIN_S, monotonic=monotonic)
+            case Exhausted(place):
+                self._refusals[place] = Refusal(monotonic + REMEMBER_S, outcome)
+                allowance.not_filled(wants)
+                part = allowance.find(place)
+                if part is not None:
+                    part.wanted = outcome.wanted
+            case Lost(lease_id):
+                allowance.not_filled(wants, lost=lease_id)
+            case Busy() | Gone():
+                allowance.not_filled(wants)
+            case other:
+                assert_never(other)
+
+    def _acquire(self, wants: Sequence[Want], now: datetime) -> Outcome:
+        with self._store.write() as tx:
+            return leases.acquire(tx, wants, holder=self._holder, now=now, expires_at=now + TTL)
+
+    async def tend(self) -> None:
+        """One round of care. Raises StoreUnavailableError; what was to be given back follows in a later round."""
+        around, allowance = self._around, self._allowance
+        now, asked_at = around.now(), around.monotonic()
+        allowance.rest(now=now, monotonic=asked_at, idle_s=IDLE_S, close_s=CLOSE_AFTER_S)
+        ids = [part.lease_id for part in allowance.living if part.stored]
+        renewing = asked_at - self._renewed_at >= TTL_S / 3 and bool(ids or allowance.retired)
+        if ids or renewing:
+            heard = await around.in_thread(partial(self._look, ids, now, renewing))
+            deadline = asked_at + TTL_S - MARGIN_S if renewing else float("-inf")
+            self._renewed_at = asked_at if renewing else self._renewed_at
+            allowance.heard(heard, deadline=deadline)
+        await self._give_back()
+
+    async def run(self) -> None:
+        """Tend until cancelled."""
+        while True:
+            await self._around.pause(TEND_EVERY_S)
+            with suppress(StoreUnavailableError):
+                await self.tend()
+
+    async def close(self) -> None:
+        """Give everything back; requests that still run are charged to what they held."""
+        await asyncio.gather(*self._asking, return_exceptions=True)
+        for part in self._allowance.living:
+            self._allowance.retire(part)
+        await self._give_back(everything=True)
+
+    def _look(self, ids: Sequence[int], now: datetime, renewing: bool) -> list[Recall]:  # noqa: FBT001  (in a partial)
+        if renewing:
+            with self._store.write() as tx:
+                leases.renew(tx, holder=self._holder, now=now, expires_at=now + TTL)
+                return leases.recalls(tx, ids, now=now)
+        with self._store.read() as tx:
+            return leases.recalls(tx, ids, now=now)
+
+    async def _give_back(self, *, everything: bool = False) -> None:
+        allowance = self._allowance
+        loose = [part for part in allowance.living if not part.busy and part.stored > part.granted]
+        ending = [part for part in allowance.retired if everything or not part.held]
+        waiting = [part for part in allowance.retired if part.held and part.stored > part.granted]
+        if not (loose or ending or waiting):
+            return
+        turn = self._take([part.place for part in loose])
+        for part in loose:
+            part.busy = True
+        steps = [(part, part.granted, False) for part in loose + waiting]
+        steps += [(part, part.bound, True) for part in ending]
+        try:
+            results = await self._around.in_thread(partial(self._return, steps))
+        finally:
+            for part in loose:
+                part.busy = False
+            self._end(turn)
+        for (part, _, closing), result in zip(steps, results, strict=True):
+            self._returned(part, result, closing=closing)
+
+    def _return(self, steps: Sequence[tuple[Slice, int, bool]]) -> list[Lease | Busy | Lost]:
+        with self._store.write() as tx:
+            return [
+                (leases.close(tx, part.lease_id, holder=self._holder, final=total))
+                if closing
+                else leases.shrink(tx, part.lease_id, holder=self._holder, to=total)
+                for part, total, closing in steps
+            ]
+
+    def _returned(self, part: Slice, result: Lease | Busy | Lost, *, closing: bool) -> None:
+        match result:
+            case Lease():
+                if closing:
+                    self._allowance.forget(part)
+                else:
+                    part.stored = part.granted
+            case Lost():
+                if not part.unsure or self._around.monotonic() - part.used_at >= TTL_S:
+                    self._allowance.forget(part)
+            case Busy():
+                pass
+            case other:
+                assert_never(other)
+
+    def _take(self, places: Sequence[Place]) -> Turn:
+        turn = Turn(tuple(places), asyncio.get_running_loop().create_future())
+        for place in places:
+            self._turns[place] = turn.done
+        return turn
+
+    def _end(self, turn: Turn) -> None:
+        for place in turn.places:
+            del self._turns[place]
+        turn.done.set_result(None)
+
+    def _queue(self, demands: Sequence[Demand], amount: int) -> None:
+        for demand in demands:
+            queued = self._queued.get(demand.place, 0) + amount
+            if queued:
+                self._queued[demand.place] = queued
+            else:
+                self._queued.pop(demand.place, None)
+
+    def _refusal(self, exhausted: Exhausted, amount: int) -> BudgetExhaustedError:
+        budget = self._book().find(exhausted.place[0])
+        return refusal_of(exhausted, budget, estimate_nanos=amount)
