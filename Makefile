@@ -8,6 +8,8 @@ BIN := .venv/bin
 UV := .venv/tools/bin/uv
 export PYTHONDONTWRITEBYTECODE :=
 export UV_NO_PROGRESS := 1
+# uv trusts what the machine trusts, a company proxy included.
+export UV_SYSTEM_CERTS := 1
 
 .PHONY: up demo test check lint format lock clean
 

@@ -6,7 +6,6 @@ server (or a test) installs one context here, and the script takes it.
 
 from collections.abc import Callable
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -47,8 +46,3 @@ def install(context: Context) -> None:
 def current() -> Context:
     """The installed context."""
     return _installed[0]
-
-
-def local(instant: datetime, *, timezone: str) -> datetime:
-    """*instant* on the clock of *timezone*."""
-    return instant.astimezone(ZoneInfo(timezone))

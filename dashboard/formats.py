@@ -57,11 +57,9 @@ def compact(number: int | None) -> str:
     """Three digits and a scale: ``146.6M``; exact below ten thousand."""
     if number is None or abs(number) < _COMPACT_FROM:
         return count(number)
-    for scale, letter in _SCALES:
-        if abs(number) >= scale:
-            scaled = number / scale
-            return f"{scaled:.2f}{letter}" if abs(scaled) < _TENFOLD else f"{scaled:.1f}{letter}"
-    raise AssertionError(number)
+    scale, letter = next(found for found in _SCALES if abs(number) >= found[0])
+    decimals = 2 if abs(number) < _TENFOLD * scale else 1
+    return f"{number / scale:.{decimals}f}{letter}"
 
 
 def percent(share: float | None) -> str:

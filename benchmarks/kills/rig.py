@@ -169,6 +169,12 @@ class Rig:
             self._relay.wait(timeout_s)
         return self._relay.poll() is not None
 
+    @property
+    def killed(self) -> bool:
+        """Whether the relay has died of SIGKILL."""
+        assert self._relay is not None
+        return self._relay.returncode == -signal.SIGKILL
+
     def stop(self) -> int:
         """SIGTERM, and wait for the end; returns the exit status."""
         assert self._relay is not None

@@ -1,7 +1,5 @@
 """What is done to the relay while clients use it. Each scenario ends with everything in the store, and a verdict."""
 
-import fcntl
-import os
 import random
 import signal
 import sqlite3
@@ -128,12 +126,9 @@ def journal_full(rig: Rig, *, fill: Callable[[], None], free: Callable[[], None]
 
 @contextmanager
 def locked_sqlite(path: Path) -> Iterator[None]:
-    """Hold the SQLite file and its lock file as a stuck writer does."""
+    """Hold the SQLite file as a stuck writer of another program does."""
     with closing(sqlite3.connect(path, isolation_level=None, timeout=PATIENCE_S)) as other:
-        gate = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(gate, fcntl.LOCK_EX)
         other.execute("BEGIN IMMEDIATE")
-        os.close(gate)
         yield
         other.execute("ROLLBACK")
 

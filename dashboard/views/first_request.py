@@ -5,8 +5,7 @@ import streamlit as st
 from dashboard import data
 from dashboard.context import current
 from dashboard.snippets import snippets
-from dashboard.views import away
-from service.errors import StoreUnavailableError
+from dashboard.views.away import calmly
 
 EVERY_S = 2
 
@@ -25,12 +24,8 @@ def show() -> None:
 
 
 @st.fragment(run_every=EVERY_S)
+@calmly
 def _wait() -> None:
-    try:
-        books = data.recorded()
-    except StoreUnavailableError:
-        away.note()
-        return
-    if books is not None:
+    if data.recorded() is not None:
         st.rerun()
     st.info("Waiting for the first request. It appears here within seconds.", icon="spinner")

@@ -134,14 +134,11 @@ def _change(one: Headline, total: Measures, *, before: Measures | None, chosen: 
     now, past = one.of(total), None if before is None else one.of(before)
     if now is not None and past is None:
         return NEW
-    match one.compared:
-        case "as points":
-            return formats.points(now, past)
-        case "in percent":
-            return formats.change(now, past)
-        case "per time":
-            lengths = chosen.elapsed / chosen.before_elapsed
-            return formats.change(None if now is None else now / lengths, past)
+    if one.compared == "as points":
+        return formats.points(now, past)
+    if one.compared == "per time" and now is not None:
+        now /= chosen.elapsed / chosen.before_elapsed
+    return formats.change(now, past)
 
 
 def _comparison(before: Measures | None, chosen: Period) -> str:

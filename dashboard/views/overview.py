@@ -4,10 +4,6 @@ Each part is a fragment that draws itself anew: the small ones every few seconds
 cannot read the store says so and tries again on its own.
 """
 
-from collections.abc import Callable
-from functools import wraps
-from typing import ParamSpec
-
 import msgspec
 import streamlit as st
 
@@ -15,8 +11,8 @@ from dashboard import charts, data, formats, tables
 from dashboard.names import DIMENSIONS, Named
 from dashboard.navigation import REQUESTS, all_pages, open_request
 from dashboard.periods import Period, period
-from dashboard.views import away, controls, first_request, headlines
-from service.errors import StoreUnavailableError
+from dashboard.views import controls, first_request, headlines
+from dashboard.views.away import calmly
 from service.reporting.figures import Measures
 from service.reporting.rows import RequestFilter
 from service.reporting.usage import UsageQuery
@@ -28,7 +24,6 @@ LATEST = 8
 WHOLE_TABLE_ROWS = 16
 CHART_HEIGHT = 300
 SMALL_CHART_HEIGHT = 220
-P = ParamSpec("P")
 
 
 def show() -> None:
@@ -43,21 +38,8 @@ def show() -> None:
     _latest(timezone)
 
 
-def _calmly(part: Callable[P, None]) -> Callable[P, None]:
-    """*part*, which says that the store is away instead of failing."""
-
-    @wraps(part)
-    def draw(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            part(*args, **kwargs)
-        except StoreUnavailableError:
-            away.note()
-
-    return draw
-
-
 @st.fragment(run_every=FIGURES_EVERY_S)
-@_calmly
+@calmly
 def _figures(preset: str, timezone: str) -> None:
     chosen = _period(preset, timezone)
     report = data.live_usage(
@@ -89,7 +71,7 @@ def _nothing_here(timezone: str) -> None:
 
 
 @st.fragment(run_every=CHARTS_EVERY_S)
-@_calmly
+@calmly
 def _spend(preset: str, timezone: str) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.subheader("Spend", anchor=False, width="content")
@@ -131,7 +113,7 @@ def _spend(preset: str, timezone: str) -> None:
 
 
 @st.fragment(run_every=CHARTS_EVERY_S)
-@_calmly
+@calmly
 def _traffic(preset: str, timezone: str) -> None:
     chosen = _period(preset, timezone)
     report = data.usage(
@@ -153,7 +135,7 @@ def _traffic(preset: str, timezone: str) -> None:
 
 
 @st.fragment(run_every=LATEST_EVERY_S)
-@_calmly
+@calmly
 def _latest(timezone: str) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.subheader("Latest requests", anchor=False, width="content")

@@ -69,6 +69,11 @@ class Slice:
         return self.spent + self.held
 
     @property
+    def order(self) -> tuple[Place, float]:
+        """In which order periods are locked, where several are."""
+        return (self.place, self.ends_at.timestamp() if self.ends_at is not None else 0.0)
+
+    @property
     def unsure(self) -> bool:
         """Whether nobody knows if the store has this lease: it was asked for and never answered."""
         return self.filled_at == NEVER
@@ -187,8 +192,8 @@ class Allowance:
             part.busy = False
             part.stored = max(part.stored, want.want)
 
-    def heard(self, recalls: Iterable[Recall], *, deadline: float) -> None:
-        """What the store says of the leases; *deadline* was taken before their renewal was asked for."""
+    def heard(self, recalls: Iterable[Recall], *, renewed_until: datetime, deadline: float) -> None:
+        """What the store says of the leases; *deadline* was taken before it was asked to renew them."""
         by_id = {part.lease_id: part for part in self._slices.values()}
         for recall in recalls:
             part = by_id.get(recall.lease_id)
@@ -197,7 +202,8 @@ class Allowance:
             if not recall.active:
                 self.retire(part)
                 continue
-            part.deadline = max(part.deadline, deadline)
+            if recall.expires_at >= renewed_until:
+                part.deadline = max(part.deadline, deadline)
             if recall.wanted != part.wanted:
                 part.wanted = recall.wanted
                 part.granted = min(part.granted, part.bound)
@@ -208,9 +214,8 @@ class Allowance:
             if part.busy:
                 continue
             idle_for = monotonic - part.used_at
-            if part.stored and not _usable(part, now, monotonic):
-                self.retire(part)
-            elif not part.held and idle_for >= close_s:
+            over = bool(part.stored) and not _usable(part, now, monotonic)
+            if over or (not part.held and idle_for >= close_s):
                 self.retire(part)
             elif idle_for >= idle_s:
                 part.granted = min(part.granted, part.bound)

@@ -193,7 +193,7 @@ class BudgetGate:
         now, asked_at = around.now(), around.monotonic()
         wants = self._allowance.plan(short, amount, queued=queued, now=now, monotonic=asked_at)
         try:
-            outcome = await around.in_thread(partial(self._acquire, wants, now))
+            outcome: Outcome = await around.in_thread(partial(self._acquire, wants, now))
         except BaseException as error:
             self._allowance.unanswered(wants)
             if not isinstance(error, StoreUnavailableError):
@@ -237,9 +237,8 @@ class BudgetGate:
         renewing = asked_at - self._renewed_at >= TTL_S / 3 and bool(ids or allowance.retired)
         if ids or renewing:
             heard = await around.in_thread(partial(self._look, ids, now, renewing))
-            deadline = asked_at + TTL_S - MARGIN_S if renewing else float("-inf")
             self._renewed_at = asked_at if renewing else self._renewed_at
-            allowance.heard(heard, deadline=deadline)
+            allowance.heard(heard, renewed_until=now + TTL, deadline=asked_at + TTL_S - MARGIN_S)
         await self._give_back()
 
     async def run(self) -> None:
@@ -276,6 +275,7 @@ class BudgetGate:
             part.busy = True
         steps = [(part, part.granted, False) for part in loose + waiting]
         steps += [(part, part.bound, True) for part in ending]
+        steps.sort(key=lambda step: step[0].order)
         try:
             results = await self._around.in_thread(partial(self._return, steps))
         finally:

@@ -5,7 +5,7 @@ for an over-run. Two transactions cannot wait for each other, because the holder
 it takes the lease's row if it is free, and says `Busy` otherwise. Rows of one kind are locked in sorted order.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -29,6 +29,7 @@ from service.budgets.periods import (
 )
 from service.store.budget_tables import budget_lease, budget_period
 
+PORTION = 500
 _LEASE = budget_lease.c
 _PERIOD = budget_period.c
 
@@ -99,10 +100,11 @@ Step = Callable[[Lease], Lease]
 
 
 class Recall(msgspec.Struct, frozen=True):
-    """What the holder of a lease should know: whether it is alive, and how often others were refused."""
+    """What the holder of a lease should know: whether and until when it lives, and how often others were refused."""
 
     lease_id: int
     active: bool
+    expires_at: datetime
     wanted: int
 
 
@@ -129,9 +131,11 @@ def acquire(
 
 
 def renew(tx: Connection, *, holder: str, now: datetime, expires_at: datetime) -> None:
-    """Keep the holder's living leases alive. One that has expired is never revived."""
+    """Keep the holder's living leases alive. One that has expired is never revived; one being settled has to wait."""
     alive = (_LEASE.holder == holder) & (_LEASE.state == "active") & (_LEASE.expires_at > now)
-    tx.execute(update(budget_lease).where(alive).values(expires_at=expires_at))
+    query = select(_LEASE.id).where(alive).order_by(_LEASE.id).with_for_update(skip_locked=True)
+    for lease_ids in portions(tx.scalars(query).all()):
+        tx.execute(update(budget_lease).where(_LEASE.id.in_(lease_ids)).values(expires_at=expires_at))
 
 
 def recalls(tx: Connection, lease_ids: Sequence[int], *, now: datetime) -> list[Recall]:
@@ -142,10 +146,11 @@ def recalls(tx: Connection, lease_ids: Sequence[int], *, now: datetime) -> list[
         & (_PERIOD.starts_at == _LEASE.starts_at)
     )
     columns = (_LEASE.id, _LEASE.state, _LEASE.expires_at, _PERIOD.wanted)
-    query = select(*columns).join_from(budget_lease, budget_period, same).where(_LEASE.id.in_(lease_ids))
+    query = select(*columns).join_from(budget_lease, budget_period, same)
     return [
-        Recall(row.id, row.state == "active" and row.expires_at > now, row.wanted)
-        for row in tx.execute(query)
+        Recall(row.id, row.state == "active" and row.expires_at > now, row.expires_at, row.wanted)
+        for some in portions(lease_ids)
+        for row in tx.execute(query.where(_LEASE.id.in_(some)))
     ]
 
 
@@ -304,7 +309,14 @@ def _count_active(tx: Connection, key: PeriodKey) -> int:
 
 
 def _ids(tx: Connection, condition: ColumnElement[bool]) -> Sequence[int]:
-    return tx.scalars(select(_LEASE.id).where(condition).order_by(_LEASE.id)).all()
+    """Leases in the order in which periods are locked."""
+    order = (_LEASE.budget_id, _LEASE.subject, _LEASE.starts_at, _LEASE.id)
+    return tx.scalars(select(_LEASE.id).where(condition).order_by(*order)).all()
+
+
+def portions(ids: Sequence[int]) -> Iterable[Sequence[int]]:
+    """*ids* in parts that a statement can take."""
+    return (ids[start : start + PORTION] for start in range(0, len(ids), PORTION))
 
 
 def _place(want: Want) -> Place:

@@ -1,4 +1,4 @@
-"""What a client is told whose request no budget can pay for: which budget, limit, spent, held, and when it begins anew."""
+"""What a client is told whose request a budget cannot pay for: which, its limit, spent, held, when it begins anew."""
 
 from service.budgets.errors import BudgetExhaustedError
 from service.budgets.leases import Exhausted

@@ -5,14 +5,14 @@ spent. Only an over-run, and spending without a lease, changes what a period has
 in the transaction: it locks leases, then periods, and whoever has locked a period never waits for a lease.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import msgspec
 from sqlalchemy import Connection, select
 
 from service.budgets import leasing
-from service.budgets.leases import lease_of, write
+from service.budgets.leases import lease_of, portions, write
 from service.budgets.periods import PeriodKey, budget_of, commit, find_period, open_period
 from service.budgets.windows import BEGINNING, Period
 from service.store.budget_tables import budget_lease
@@ -20,7 +20,6 @@ from service.store.types import from_micros
 
 NO_LEASE = 0
 NO_PERIOD = Period(BEGINNING, BEGINNING)
-_PORTION = 500
 
 
 class Charge(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -70,7 +69,7 @@ def _settle_leases(tx: Connection, spent: Mapping[int, int]) -> tuple[dict[Perio
     """What periods have to commit beyond what was reserved (over-runs), and the leases that are not there."""
     more: dict[PeriodKey, int] = {}
     unknown = set(spent)
-    for lease_ids in _portions(sorted(spent)):
+    for lease_ids in portions(sorted(spent)):
         query = select(budget_lease).where(budget_lease.c.id.in_(lease_ids)).order_by(budget_lease.c.id)
         for row in tx.execute(query.with_for_update()).all():
             unknown.discard(row.id)
@@ -102,7 +101,3 @@ def _by_period(
         amounts[key] = amounts.get(key, 0) + amount
         ends[key] = period.ends_at
     return amounts, ends
-
-
-def _portions(ids: Sequence[int]) -> Iterable[Sequence[int]]:
-    return (ids[start : start + _PORTION] for start in range(0, len(ids), _PORTION))

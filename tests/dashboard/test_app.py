@@ -2,6 +2,7 @@
 
 import psycopg
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from service.store.engine import Store
@@ -35,9 +36,7 @@ def test_the_page_comes_back_with_the_store(
     postgres._run(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
     store.engine.dispose()
     try:
-        import streamlit
-
-        streamlit.cache_resource.clear()
+        st.cache_resource.clear()
         page.run()
         assert titles(page) == ["The store does not answer right now"]
         assert not page.exception
@@ -48,3 +47,21 @@ def test_the_page_comes_back_with_the_store(
     assert titles(page) == ["Overview"]
     assert page.metric
     store.close()
+
+
+def test_a_part_of_a_page_says_it_on_its_own() -> None:
+    def script() -> None:
+        from dashboard.views.away import calmly
+        from service.errors import StoreUnavailableError
+
+        @calmly
+        def part() -> None:
+            raise StoreUnavailableError("password and address")
+
+        part()
+
+    page = AppTest.from_function(script).run()
+    assert not page.exception
+    assert [caption.value for caption in page.caption] == [
+        ":material/cloud_off: The store does not answer right now; trying again."
+    ]

@@ -177,3 +177,20 @@ def test_names_in_filters_are_text(visit: Visit, dashboard: Dashboard) -> None:
     visit.open(f"{dashboard.url}/requests")
     visit.page.get_by_label("Key").click()
     expect(visit.page.get_by_role("option", name=HOSTILE, exact=True)).to_be_visible()
+
+
+def test_a_store_that_goes_and_comes_is_followed(
+    visit: Visit, postgres: Postgres, postgres_url: str
+) -> None:
+    with closing(Store(postgres_url)) as store:
+        write(store, recent(some(seed=11, count=50, days=4), days=4))
+    name = str(psycopg.conninfo.conninfo_to_dict(postgres_url)["dbname"])
+    with running(postgres_url) as dashboard:
+        visit.open(dashboard.url)
+        expect(visit.page.get_by_test_id("stMetric")).to_have_count(6)
+        postgres.close_door(name)
+        expect(visit.page.get_by_text("The store does not answer right now; trying again.").first).to_be_visible()
+        visit.open(dashboard.url)
+        expect(visit.page.get_by_role("heading", name="The store does not answer right now")).to_be_visible()
+        postgres.open_door(name)
+        expect(visit.page.get_by_test_id("stMetric")).to_have_count(6)

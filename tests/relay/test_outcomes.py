@@ -150,12 +150,14 @@ def test_a_status_that_is_none(relay: Relay, client: Client, upstream: Upstream,
 
 @pytest.fixture
 def hasty(make_relay: MakeRelay, make_upstream: Callable[[], Upstream]) -> Iterator[World]:
-    """A relay whose upstreams each have one short limit: `first_byte`, `idle`, `total`, `connect`, and none, `away`."""
-    ours = {name: make_upstream() for name in ("first_byte", "idle", "total")}
+    """A relay whose upstreams each have one short limit: `first_byte`, `idle`, `total`, `long`, `connect`; `away` has none."""
+    limits = {"first_byte": 0.2, "idle": 0.2, "total": 0.2}
+    ours = {name: make_upstream() for name in (*limits, "long")}
     settings = [
-        configured(name, each.url, models=(name,), **{f"{name}_timeout_s": 1.0 if name == "total" else 0.2})
-        for name, each in ours.items()
+        configured(name, ours[name].url, models=(name,), **{f"{name}_timeout_s": limit})
+        for name, limit in limits.items()
     ]
+    settings.append(configured("long", ours["long"].url, models=("long",), total_timeout_s=3.0))
     with socket.create_server(("127.0.0.1", 0)) as silent, socket.create_server(("127.0.0.1", 0)) as gone:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}/v1"  # TCP connects, TLS never does
         settings.append(configured("connect", url, models=("connect",), connect_timeout_s=0.2))
@@ -281,7 +283,7 @@ def test_a_stream_that_is_cut_ends_with_an_error_event(
     assert record["bytes_out"] == len(seen)
 
 
-@pytest.mark.parametrize("model", ["idle", "total"])
+@pytest.mark.parametrize("model", ["idle", "long"])
 def test_a_stream_that_stalls_ends_with_an_error_event(hasty: World, model: str) -> None:
     with hasty.relay.client() as client:
         client.post({**STREAM, "model": model})

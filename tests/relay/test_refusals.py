@@ -6,9 +6,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
-from service.relay.wrong_keys import FAILURES_PER_MINUTE
+from service.app import system_clock
+from service.relay.wrong_keys import FAILURES_PER_MINUTE, MICROS_PER_MINUTE
 from tests.relay.conftest import MakeRelay
 from tests.support.relay import CHAT, Answer, Client, Relay, until
 from tests.support.relay import upstream as configured
@@ -119,10 +121,31 @@ def test_a_model_that_the_key_may_not_use(relay: Relay, upstream: Upstream) -> N
     assert upstream.nobody_came()
 
 
+class Wall:
+    """The machine's clocks, the wall clock put forward by `ahead_s`; or standing still, as if all came at once."""
+
+    def __init__(self) -> None:
+        machine = system_clock()
+        self.ahead_s = 0
+        self.still: int | None = None
+        self.clock = msgspec.structs.replace(
+            machine, micros=lambda: self.still or machine.micros() + self.ahead_s * 1_000_000
+        )
+
+    def stop(self) -> None:
+        """Stop at the beginning of a minute."""
+        self.still = self.clock.micros() // MICROS_PER_MINUTE * MICROS_PER_MINUTE
+
+
 @pytest.fixture
-def lonely(make_relay: MakeRelay, make_upstream: Callable[[], Upstream]) -> Relay:
+def wall() -> Wall:
+    return Wall()
+
+
+@pytest.fixture
+def lonely(make_relay: MakeRelay, make_upstream: Callable[[], Upstream], wall: Wall) -> Relay:
     """A relay of the test's own, so that its count of wrong keys is the test's own."""
-    return make_relay(configured("a", make_upstream().url))
+    return make_relay(configured("a", make_upstream().url), clock=wall.clock)
 
 
 def bad_keys(relay: Relay) -> dict[str, str | None]:
@@ -183,14 +206,25 @@ def test_two_authorizations_are_judged_by_the_first(relay: Relay, upstream: Upst
     assert seen.values(b"authorization") == [b"Bearer sk-of-gpt"]
 
 
-def test_an_expired_and_a_revoked_key_are_recorded_under_their_names(lonely: Relay) -> None:
-    soon = datetime.now(UTC) + timedelta(milliseconds=1)  # noqa: TID251  (the relay's clock is the machine's)
-    with lonely.client(lonely.new_key(name="expired", expires_at=soon)) as client:
-        until(lambda: datetime.now(UTC) > soon)  # noqa: TID251  (see above)
+@pytest.mark.parametrize("end", ["expired", "revoked"])
+def test_a_key_that_has_ended_is_recorded_under_its_name(lonely: Relay, wall: Wall, end: str) -> None:
+    in_an_hour = datetime.now(UTC) + timedelta(hours=1)  # noqa: TID251  (the relay's clock begins as the machine's)
+    with lonely.client(lonely.new_key(name="ended", expires_at=in_an_hour)) as client:
+        assert client.post(b"{").answer().status == 400
+        if end == "expired":
+            wall.ahead_s = 3600
+        else:
+            lonely.revoke("ended")
         answer = client.post(CHAT).answer()
-        record = lonely.record(client)
+        _, record = lonely.records(client.agent, count=2)
     assert_refused(answer, record, status=401, kind="authentication_error", code="invalid_api_key")
-    assert (record["outcome"], record["key_name"]) == ("rejected_auth", "expired")
+    assert answer.body == wrong_key_answer(lonely)
+    assert (record["outcome"], record["key_name"]) == ("rejected_auth", "ended")
+
+
+def wrong_key_answer(relay: Relay) -> bytes:
+    with relay.client("wrong") as client:
+        return client.post(CHAT).answer().body
 
 
 def test_a_body_is_not_awaited_from_a_stranger(lonely: Relay) -> None:
@@ -199,24 +233,24 @@ def test_a_body_is_not_awaited_from_a_stranger(lonely: Relay) -> None:
         assert client.answer().status == 401
 
 
-def test_a_flood_of_wrong_keys_is_counted_exactly_and_bounded(lonely: Relay) -> None:
+def test_a_flood_of_wrong_keys_is_counted_exactly_and_bounded(lonely: Relay, wall: Wall) -> None:
+    wall.stop()
     asked, answers = FAILURES_PER_MINUTE + 25, []
     with lonely.client("wrong") as client:
         for _ in range(asked):
             answers.append(client.post(CHAT).answer())
-            if answers[-1].status == 429:
-                refused = answers[-1]
         lonely.on_loop(lonely.process.refusals.close)
         assert until(lambda: sum(each["repeat_count"] for each in stored(lonely)) == asked)
     statuses = [answer.status for answer in answers]
     for status in (401, 429):
         told = statuses.count(status)
         assert sum(each["repeat_count"] for each in stored(lonely) if each["http_status"] == status) == told
-    assert statuses.count(401) >= FAILURES_PER_MINUTE
+    assert statuses == [401] * FAILURES_PER_MINUTE + [429] * 25
     assert len(stored(lonely)) <= 4
     assert {each["outcome"] for each in stored(lonely)} == {"rejected_auth"}
+    refused = answers[-1]
     assert (refused.error["type"], refused.error["code"]) == ("rate_limit_error", "rate_limit_exceeded")
-    assert 1 <= int(refused.header(b"retry-after") or 0) <= 60
+    assert refused.header(b"retry-after") == b"60"
 
 
 def stored(relay: Relay) -> list[dict[str, Any]]:

@@ -116,6 +116,13 @@ class Relay:
         self.process.configuration.refresh_now()
         return issued.token
 
+    def revoke(self, name: str) -> None:
+        """End the key of this *name*; this relay knows."""
+        registry = KeyRegistry(self.process.peppers, now=_now, random_bytes=os.urandom)
+        with self.process.store.write() as tx:
+            registry.revoke(tx, registry.find(tx, name).id)
+        self.process.configuration.refresh_now()
+
     def client(self, key: str | None = "", *, port: int | None = None) -> "Client":
         """A new connection; *key* "" stands for a valid one, None for none."""
         return Client(self.port if port is None else port, key=self.key if key == "" else key)

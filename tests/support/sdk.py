@@ -61,7 +61,13 @@ def install_node_sdk() -> None:
             return
         command = [_NODE, _NPM, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
         done = subprocess.run(
-            command, cwd=NODE_PROJECT, capture_output=True, text=True, timeout=_INSTALL_TIMEOUT_S, check=False
+            command,
+            cwd=NODE_PROJECT,
+            env={**os.environ, "NODE_OPTIONS": "--use-system-ca"},  # as the machine trusts, a proxy included
+            capture_output=True,
+            text=True,
+            timeout=_INSTALL_TIMEOUT_S,
+            check=False,
         )
         if done.returncode != 0:
             raise NodeSdkMissingError(f"npm ci failed in {NODE_PROJECT}: {done.stderr.strip()[-500:]}")
