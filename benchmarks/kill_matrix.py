@@ -5,7 +5,7 @@
     random      `kill -9` at random moments under load, on SQLite and a quarter as often on PostgreSQL
     steps       `kill -9` at every system call of a scripted run with which journal and store change the disk (strace)
     terminate   SIGTERM under load, once with patience and once with a second SIGTERM
-    freeze      SIGSTOP, a second relay on the same data meanwhile, SIGCONT
+    freeze      SIGSTOP and SIGCONT under load
     store       PostgreSQL crashes and comes back under load; the SQLite file is locked for ten seconds; with `kill -9`
     disk        the journal's disk is full under load (a small tmpfs; needs root)
 
@@ -19,13 +19,14 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.kills import scenarios, steps
 from benchmarks.kills.postgres import OwnPostgres
 from benchmarks.kills.rig import Rig, small_disk
+from benchmarks.kills.scenarios import SqliteLock
 from benchmarks.kills.verdict import Verdict
 
 Row = tuple[str, str, Verdict | None]
@@ -89,7 +90,7 @@ def try_terminate(trial: Trial) -> None:
 def try_freeze(trial: Trial) -> None:
     with trial.rig() as rig:
         verdict = scenarios.freeze(rig, seconds=6.0)
-        trial.note("SIGSTOP for 6 s beside a second relay, SIGCONT", "both served", verdict)
+        trial.note("SIGSTOP for 6 s under load, SIGCONT", "served on", verdict)
 
 
 def try_store(trial: Trial) -> None:
@@ -100,10 +101,9 @@ def try_store(trial: Trial) -> None:
                 rig, away=server.crash, back=server.restart, seconds=5.0, kill=kill
             )
             trial.note(f"PostgreSQL crashed for 5 s{also}", f"{served} answers meanwhile", verdict)
-        with trial.rig() as rig:
-            lock = scenarios.locked_sqlite(rig.folder / "tollkeeper.db")
+        with trial.rig() as rig, SqliteLock(rig.folder / "tollkeeper.db") as lock:
             verdict, served = scenarios.store_away(
-                rig, away=lock.__enter__, back=lambda: _leave(lock), seconds=10.0, kill=kill
+                rig, away=lock.take, back=lock.release, seconds=10.0, kill=kill
             )
             trial.note(f"SQLite file locked for 10 s{also}", f"{served} answers meanwhile", verdict)
 
@@ -111,21 +111,23 @@ def try_store(trial: Trial) -> None:
 def try_disk(trial: Trial) -> None:
     mount_point = trial.folder / "small-disk"
     try:
-        with small_disk(mount_point, size="24m") as disk, trial.rig(data_dir=disk / "data") as rig:
+        with (
+            small_disk(mount_point, size="12m") as disk,
+            trial.rig(data_dir=disk / "data", relay="journal_max_bytes = 8388608") as rig,
+            SqliteLock(rig.folder / "tollkeeper.db") as lock,
+        ):
             filler = disk / "filler"
-            fill: Callable[[], object] = lambda: filler.write_bytes(bytes(shutil.disk_usage(disk).free))
-            lock = scenarios.locked_sqlite(rig.folder / "tollkeeper.db")
 
-            def no_room() -> None:
-                lock.__enter__()
-                fill()
+            def fill() -> None:
+                lock.take()
+                filler.write_bytes(bytes(shutil.disk_usage(disk).free))
 
-            def room() -> None:
+            def free() -> None:
                 filler.unlink()
-                _leave(lock)
+                lock.release()
 
-            verdict, refused = scenarios.journal_full(rig, fill=no_room, free=room)
-            trial.note("journal's disk full, store locked", f"{refused} answers were 503", verdict)
+            verdict, refused = scenarios.journal_full(rig, fill=fill, free=free)
+            trial.note("journal's disk full and SQLite file locked", f"{refused} answers were 503", verdict)
     except PermissionError as error:
         trial.note("journal's disk full", f"no small disk can be mounted: {error}", None)
 
@@ -140,10 +142,6 @@ TRIALS = {
 }
 
 
-def _leave(lock: object) -> None:
-    lock.__exit__(None, None, None)  # type: ignore[attr-defined]
-
-
 def table(rows: list[Row]) -> str:
     """The rows in Markdown."""
     lines = [
@@ -152,7 +150,7 @@ def table(rows: list[Row]) -> str:
     ]
     for what, happened, verdict in rows:
         if verdict is None:
-            lines.append(f"| {what} | skipped: {happened} |" + " – |" * 7)
+            lines.append(f"| {what} | skipped: {happened} |" + " |" * 7)
             continue
         found = (len(verdict.lost), len(verdict.doubled), len(verdict.wrong))
         counts = (

@@ -145,7 +145,8 @@ def _start_companions(
     if options.keeper:
         supervisor.start(Child("keeper", ("keeper", *shared), pass_fds=(supervisor.lifeline,)))
     if dashboard_port is not None:
-        dashboard = ("dashboard", "--dashboard-port", str(dashboard_port), *shared)
+        port = url.rpartition(":")[2]
+        dashboard = ("dashboard", "--dashboard-port", str(dashboard_port), "--port", port, *shared)
         supervisor.start(Child("dashboard", dashboard, pass_fds=(supervisor.lifeline,), vital=False))
     for extra in options.extra:
         arguments = (*(argument.replace(RELAY_URL, url) for argument in extra), *shared)

@@ -19,6 +19,7 @@ AWAY_PAUSE_S = 0.05
 PAUSE_S = 0.01
 
 _ID = re.compile(rb"\r\nx-request-id: ([0-9a-f-]{36})\r\n", re.IGNORECASE)
+_STREAM_END = b"data: [DONE]\n\n\r\n0\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length: (\d+)\r\n", re.IGNORECASE)
 
 
@@ -156,7 +157,7 @@ async def _read_answer(reader: asyncio.StreamReader, kind: Kind, seen: Seen) -> 
     while more := await reader.read():
         body += more
     length = _LENGTH.search(head)
-    whole = len(body) == int(length[1]) if length else body.endswith(b"0\r\n\r\n")
+    whole = len(body) == int(length[1]) if length else body.endswith(_STREAM_END)
     seen.ended = "complete" if whole else "cut"
 
 

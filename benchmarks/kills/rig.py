@@ -110,9 +110,14 @@ class Rig:
         return self._relay.pid
 
     @property
+    def journal(self) -> Path:
+        """The directory of the journal."""
+        return self.data_dir / "journal"
+
+    @property
     def journals(self) -> list[Path]:
         """The journal's segments, of whatever process."""
-        return sorted((self.data_dir / "journal").glob(f"*{SUFFIX}"))
+        return sorted(self.journal.glob(f"*{SUFFIX}"))
 
     def start(self, *prefix: str) -> bool:
         """Start the relay, behind a *prefix* command if given; False where it died before it was ready."""
@@ -145,18 +150,6 @@ class Rig:
         assert self._relay is not None
         self._relay.kill()
         self._relay.wait()
-
-    @contextlib.contextmanager
-    def another(self) -> Iterator[None]:
-        """A second relay on the same data and store, ready when the block begins."""
-        kept = self._relay, self.port
-        try:
-            if not self.start():
-                raise RuntimeError(f"a second relay does not start; see {self._output}")
-            yield
-            self.stop()
-        finally:
-            self._relay, self.port = kept
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the relay."""

@@ -4,13 +4,14 @@ import random
 import signal
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 from benchmarks.kills.clients import MIX, Crowd, Kind
 from benchmarks.kills.rig import Rig
 from benchmarks.kills.verdict import Verdict, examine
+from service.ledger.segments import adopt_orphans
 
 PATIENCE_S = 60.0
 SLOW = tuple(kind for kind in MIX if kind.name in {"slow stream", "whole"})
@@ -63,13 +64,14 @@ def terminate(rig: Rig, *, hurry: bool) -> tuple[Verdict, float]:
 
 
 def freeze(rig: Rig, *, seconds: float) -> Verdict:
-    """SIGSTOP, a second relay on the same data and store meanwhile, SIGCONT: the living is never taken for dead."""
+    """SIGSTOP, SIGCONT: the living is never taken for dead, and goes on."""
     require(rig.start(), "the relay does not start", rig)
     with Crowd(rig) as crowd:
         wait(lambda: crowd.answered > 20, "no answers", rig)
         rig.send(signal.SIGSTOP)
-        with rig.another():
-            time.sleep(seconds)
+        for _ in range(10):
+            require(adopt_orphans(rig.journal) == [], "a frozen relay was taken for dead", rig)
+            time.sleep(seconds / 10)
         rig.send(signal.SIGCONT)
         answered = crowd.answered
         wait(lambda: crowd.answered > answered + 20, "no answers after SIGCONT", rig)
@@ -124,13 +126,28 @@ def journal_full(rig: Rig, *, fill: Callable[[], None], free: Callable[[], None]
     return examine(rig.log, rig.store_url, crowd.seen), refused
 
 
-@contextmanager
-def locked_sqlite(path: Path) -> Iterator[None]:
-    """Hold the SQLite file as a stuck writer of another program does."""
-    with closing(sqlite3.connect(path, isolation_level=None, timeout=PATIENCE_S)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        yield
-        other.execute("ROLLBACK")
+class SqliteLock:
+    """Holds a SQLite file, as a stuck writer of another program does."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> Self:
+        self._connection = sqlite3.connect(
+            self._path, isolation_level=None, timeout=PATIENCE_S, check_same_thread=False
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def take(self) -> None:
+        """Nobody else can write."""
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def release(self) -> None:
+        """Everybody can again."""
+        self._connection.execute("ROLLBACK")
 
 
 def upstream_requests(rig: Rig) -> int:

@@ -104,7 +104,7 @@ def _compare_clients(verdict: Verdict, seen: Sequence[Seen], records: dict[str, 
             verdict.lost.append(
                 f"{one.request_id} ({one.kind}) was answered with {one.status} and has no record"
             )
-        elif one.ended == "complete" and one.status == 200 and one.kind != "cut by the upstream":
+        elif one.ended == "complete" and one.status == 200:
             verdict.answers += 1
             if record["outcome"] != "ok":
                 verdict.wrong.append(f"{one.request_id} was answered whole and is {record['outcome']}")

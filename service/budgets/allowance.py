@@ -12,10 +12,12 @@ cannot overtake each other.
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from typing import assert_never
 
 import msgspec
 
-from service.budgets.leases import Acquired, Recall, Want
+from service.budgets.leases import Acquired, Busy, Exhausted, Gone, Lost, Outcome, Recall, Want
+from service.budgets.leasing import Lease
 from service.budgets.periods import Place
 from service.budgets.settling import Charge
 
@@ -23,6 +25,8 @@ GROWTH = 2
 """A slice that had to be filled again soon gets twice as much the next time."""
 SOON_S = 2.0
 NEVER = float("-inf")
+UNSURE_S = 30.0
+"""How long an unanswered grant may still come true."""
 
 
 class Slice:
@@ -107,6 +111,14 @@ class Short(msgspec.Struct, frozen=True, gc=False):
     demands: tuple[Demand, ...]
 
 
+class GivingBack(msgspec.Struct, frozen=True):
+    """Something of *part* that goes back to the store: all above *total*, and with *closing* the lease itself."""
+
+    part: Slice
+    total: int
+    closing: bool
+
+
 class Allowance:
     """Every slice of one relay. *new_id* draws the id of a new lease."""
 
@@ -163,10 +175,31 @@ class Allowance:
             wants.append(Want(demand.place, part.lease_id, need, want))
         return wants
 
-    def filled(self, acquired: Acquired, *, deadline: float, monotonic: float) -> None:
-        """The store has granted; *deadline* was taken before it was asked."""
+    def answered(self, wants: Sequence[Want], outcome: Outcome, *, deadline: float, monotonic: float) -> None:
+        """What the store said to `plan`; *deadline* was taken before it was asked."""
+        for want in wants:
+            self._slices[want.place].busy = False
+        match outcome:
+            case tuple():
+                for acquired in outcome:
+                    self._fill(acquired, deadline=deadline, monotonic=monotonic)
+                return
+            case Exhausted(place):
+                self._slices[place].wanted = outcome.wanted  # our own refusal recalls nothing of ours
+            case Lost(lease_id):
+                for part in [self._slices[want.place] for want in wants if want.lease_id == lease_id]:
+                    self.retire(part)
+            case Busy() | Gone():
+                pass
+            case other:
+                assert_never(other)
+        for want in wants:
+            unmade = self._slices.get(want.place)
+            if unmade is not None and not unmade.stored:
+                del self._slices[want.place]
+
+    def _fill(self, acquired: Acquired, *, deadline: float, monotonic: float) -> None:
         part = self._slices[acquired.place]
-        part.busy = False
         part.granted = part.stored = acquired.granted
         part.limit_nanos = acquired.limit_nanos
         part.free_nanos = acquired.free_nanos
@@ -174,16 +207,6 @@ class Allowance:
         part.deadline = max(part.deadline, deadline)
         part.wanted = acquired.wanted
         part.used_at = part.filled_at = monotonic
-
-    def not_filled(self, wants: Iterable[Want], *, lost: int | None = None) -> None:
-        """The store has surely granted nothing; it does not honour the lease *lost* any more."""
-        for want in wants:
-            part = self._slices[want.place]
-            part.busy = False
-            if part.lease_id == lost:
-                self.retire(part)
-            elif not part.stored:
-                del self._slices[want.place]
 
     def unanswered(self, wants: Iterable[Want]) -> None:
         """The store may have granted what was wanted, but did not say so."""
@@ -226,7 +249,45 @@ class Allowance:
         part.granted = min(part.granted, part.bound)
         self._retired[part.lease_id] = part
 
-    def forget(self, part: Slice) -> None:
+    def give_back(self, *, everything: bool = False) -> list[GivingBack]:
+        """What to tell the store, in the order in which periods are locked; with *everything*, at the very end."""
+        if everything:
+            for part in [part for part in self._slices.values() if not part.busy]:
+                self.retire(part)
+        steps = []
+        for part in self._slices.values():
+            if not part.busy and part.stored > part.granted:
+                part.busy = True
+                steps.append(GivingBack(part, part.granted, closing=False))
+        for part in self._retired.values():
+            if everything or not part.held:
+                steps.append(GivingBack(part, part.bound, closing=True))
+            elif part.stored > part.granted:
+                steps.append(GivingBack(part, part.granted, closing=False))
+        return sorted(steps, key=_order)
+
+    def given_back(
+        self, steps: Sequence[GivingBack], results: Sequence[Lease | Busy | Lost], *, monotonic: float
+    ) -> None:
+        """What the store said to `give_back`; no results where it did not answer: then it is all said again."""
+        for step in steps:
+            step.part.busy = False
+        for step, result in zip(steps, results, strict=False):
+            part = step.part
+            match result:
+                case Lease():
+                    part.stored = step.total
+                    if step.closing:
+                        self._forget(part)
+                case Lost():
+                    if not part.unsure or monotonic - part.used_at >= UNSURE_S:
+                        self._forget(part)
+                case Busy():
+                    pass
+                case other:
+                    assert_never(other)
+
+    def _forget(self, part: Slice) -> None:
         """The store has closed the lease for good, or never had it."""
         self._retired.pop(part.lease_id, None)
         if self._slices.get(part.place) is part:
@@ -245,6 +306,10 @@ class Allowance:
     def retired(self) -> list[Slice]:
         """Slices that take no more holds and have to be given back."""
         return list(self._retired.values())
+
+
+def _order(step: GivingBack) -> tuple[Place, float]:
+    return step.part.order
 
 
 def _usable(part: Slice, now: datetime, monotonic: float) -> bool:

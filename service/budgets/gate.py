@@ -16,7 +16,7 @@ import msgspec
 
 from service.budgets import leases
 from service.budgets.admission import Admission
-from service.budgets.allowance import Allowance, Demand, Held, Short, Slice
+from service.budgets.allowance import Allowance, Demand, GivingBack, Held, Short, Slice
 from service.budgets.errors import BudgetExhaustedError
 from service.budgets.leases import Busy, Exhausted, Gone, Lost, Outcome, Recall, Want
 from service.budgets.leasing import Lease
@@ -202,27 +202,11 @@ class BudgetGate:
             return None
         finally:
             self._end(turn)
-        self._note(wants, outcome, asked_at=asked_at)
+        monotonic = around.monotonic()
+        self._allowance.answered(wants, outcome, deadline=asked_at + TTL_S - MARGIN_S, monotonic=monotonic)
+        if isinstance(outcome, Exhausted):
+            self._refusals[outcome.place] = Refusal(monotonic + REMEMBER_S, outcome)
         return outcome
-
-    def _note(self, wants: Sequence[Want], outcome: Outcome, *, asked_at: float) -> None:
-        allowance, monotonic = self._allowance, self._around.monotonic()
-        match outcome:
-            case tuple():
-                for acquired in outcome:
-                    allowance.filled(acquired, deadline=asked_at + TTL_S - MARGIN_S, monotonic=monotonic)
-            case Exhausted(place):
-                self._refusals[place] = Refusal(monotonic + REMEMBER_S, outcome)
-                allowance.not_filled(wants)
-                part = allowance.find(place)
-                if part is not None:
-                    part.wanted = outcome.wanted
-            case Lost(lease_id):
-                allowance.not_filled(wants, lost=lease_id)
-            case Busy() | Gone():
-                allowance.not_filled(wants)
-            case other:
-                assert_never(other)
 
     def _acquire(self, wants: Sequence[Want], now: datetime) -> Outcome:
         with self._store.write() as tx:
@@ -251,8 +235,6 @@ class BudgetGate:
     async def close(self) -> None:
         """Give everything back; requests that still run are charged to what they held."""
         await asyncio.gather(*self._asking, return_exceptions=True)
-        for part in self._allowance.living:
-            self._allowance.retire(part)
         await self._give_back(everything=True)
 
     def _look(self, ids: Sequence[int], now: datetime, renewing: bool) -> list[Recall]:  # noqa: FBT001  (in a partial)
@@ -264,50 +246,25 @@ class BudgetGate:
             return leases.recalls(tx, ids, now=now)
 
     async def _give_back(self, *, everything: bool = False) -> None:
-        allowance = self._allowance
-        loose = [part for part in allowance.living if not part.busy and part.stored > part.granted]
-        ending = [part for part in allowance.retired if everything or not part.held]
-        waiting = [part for part in allowance.retired if part.held and part.stored > part.granted]
-        if not (loose or ending or waiting):
+        steps = self._allowance.give_back(everything=everything)
+        if not steps:
             return
-        turn = self._take([part.place for part in loose])
-        for part in loose:
-            part.busy = True
-        steps = [(part, part.granted, False) for part in loose + waiting]
-        steps += [(part, part.bound, True) for part in ending]
-        steps.sort(key=lambda step: step[0].order)
+        turn = self._take([step.part.place for step in steps if step.part.busy])
+        results: list[Lease | Busy | Lost] = []
         try:
             results = await self._around.in_thread(partial(self._return, steps))
         finally:
-            for part in loose:
-                part.busy = False
             self._end(turn)
-        for (part, _, closing), result in zip(steps, results, strict=True):
-            self._returned(part, result, closing=closing)
+            self._allowance.given_back(steps, results, monotonic=self._around.monotonic())
 
-    def _return(self, steps: Sequence[tuple[Slice, int, bool]]) -> list[Lease | Busy | Lost]:
+    def _return(self, steps: Sequence[GivingBack]) -> list[Lease | Busy | Lost]:
         with self._store.write() as tx:
             return [
-                (leases.close(tx, part.lease_id, holder=self._holder, final=total))
-                if closing
-                else leases.shrink(tx, part.lease_id, holder=self._holder, to=total)
-                for part, total, closing in steps
+                leases.close(tx, step.part.lease_id, holder=self._holder, final=step.total)
+                if step.closing
+                else leases.shrink(tx, step.part.lease_id, holder=self._holder, to=step.total)
+                for step in steps
             ]
-
-    def _returned(self, part: Slice, result: Lease | Busy | Lost, *, closing: bool) -> None:
-        match result:
-            case Lease():
-                if closing:
-                    self._allowance.forget(part)
-                else:
-                    part.stored = part.granted
-            case Lost():
-                if not part.unsure or self._around.monotonic() - part.used_at >= TTL_S:
-                    self._allowance.forget(part)
-            case Busy():
-                pass
-            case other:
-                assert_never(other)
 
     def _take(self, places: Sequence[Place]) -> Turn:
         turn = Turn(tuple(places), asyncio.get_running_loop().create_future())

@@ -156,7 +156,9 @@ def usage_of(tx: Connection, key: PeriodKey) -> Usage:
     """Spent, and held or burned beside it."""
     leased = select(func.coalesce(func.sum(_LEASE.spent_nanos), 0)).where(*leases_of(key)).scalar_subquery()
     query = select(_PERIOD.committed_nanos, _PERIOD.direct_nanos, leased.label("leased")).where(*_is(key))
-    row = tx.execute(query).one()
+    row = tx.execute(query).first()
+    if row is None:
+        return Usage(0, 0)
     spent = int(row.direct_nanos) + int(row.leased)
     return Usage(spent, int(row.committed_nanos) - spent)
 

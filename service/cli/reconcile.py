@@ -36,30 +36,29 @@ _COLUMNS = ("day", "model", "meter", *_NUMBERS, "why")
 @config_option
 @store_option
 @json_option
-def reconcile(
-    file: Path, *, provider: str, upstream: str | None, timezone: str | None, everything: bool, as_json: bool,
-    config: Path | None, store_url: str | None,
-) -> int:  # fmt: skip
+def reconcile(file: Path, *, everything: bool, as_json: bool, **options: Any) -> int:
     """Compare FILE with our books, by day, model and meter, to the last token and nano-dollar.
 
     FILE is the JSON of OpenAI's organization usage or costs API, one page or a list of pages, or a CSV with the columns
     date, model, meter, quantity, cost. Nothing is changed.
     """
-    for name, text in (("provider", provider), ("upstream", upstream)):
-        require_storable(text or "", field=name)
-    zone = time_zone(timezone or "UTC")
+    for name in ("provider", "upstream"):
+        require_storable(options[name] or "", field=name)
+    zone = time_zone(options["timezone"] or "UTC")
     report = parse_report(_read(file), zone=zone)
     span = period(report.entries)
-    settings = load_settings(config, store_url=store_url)
+    settings = load_settings(options["config"], store_url=options["store_url"])
     with open_store(settings) as store, progress_bar("Reading our books") as progress:
         wide = Span(span.since - _MARGIN, span.until + _MARGIN)
-        books = read_books(store, wide, provider=provider, upstream=upstream, progress=progress)
+        books = read_books(
+            store, wide, provider=options["provider"], upstream=options["upstream"], progress=progress
+        )
     figures = compare(report.entries, books)
     differing = [figure for figure in figures if not figure.agrees]
     shown = figures if everything else differing
     if as_json:
         answer = {
-            "provider": provider, "timezone": zone.key, "since": span.since, "until": span.until,
+            "provider": options["provider"], "timezone": zone.key, "since": span.since, "until": span.until,
             "agree": len(figures) - len(differing), "differ": len(differing),
             "total": _total(figures), "data": [_as_json(figure) for figure in shown], "notes": report.notes,
         }  # fmt: skip
@@ -128,6 +127,6 @@ def _print(shown: list[Figure], *, figures: list[Figure], differing: int) -> Non
         print_table(_COLUMNS, rows, right=_NUMBERS)
     total = _total(figures)
     if total["our_usd"] is not None:
-        costs = f"ours {total['our_usd']} USD, theirs {total['their_usd']} USD, difference {total['difference_usd']} USD"
-        click.echo(f"Costs: {costs}.", err=True)
+        sides = f"ours {total['our_usd']}, theirs {total['their_usd']}"
+        click.echo(f"Costs in USD: {sides}, difference {total['difference_usd']}.", err=True)
     click.echo(f"{len(figures) - differing} of {len(figures)} figures agree.", err=True)

@@ -111,7 +111,7 @@ def keeper(config: Path | None, *, lifeline_fd: int | None, **flags: Any) -> Non
 
 
 @click.command()
-@_options("config", "store", "data", "dashboard_port", "lifeline")
+@_options("config", "host", "port", "store", "data", "dashboard_port", "lifeline")
 def dashboard(config: Path | None, *, lifeline_fd: int | None, **flags: Any) -> None:
     """Start the dashboard alone."""
     settings = _load(config, **flags).settings

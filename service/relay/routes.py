@@ -19,13 +19,14 @@ from service.relay.door import Door
 from service.relay.failures import error_json
 from service.relay.headers import Headers
 from service.relay.models import ModelList
+from service.relay.own_usage import OwnUsage
 from service.relay.reply import Reply
 
 OK, UNAVAILABLE = 200, 503
 MODELS = "/v1/models"
 
 
-def relay_routes(context: RelayContext, door: Door, models: ModelList) -> list[Any]:
+def relay_routes(context: RelayContext, door: Door, *, models: ModelList, own_usage: OwnUsage) -> list[Any]:
     """The route handlers of the data plane."""
 
     async def chat_completions(scope: HTTPScope, receive: Receive, send: Send) -> None:
@@ -52,8 +53,15 @@ def relay_routes(context: RelayContext, door: Door, models: ModelList) -> list[A
 
         await door.read_only(_headers(scope), _client(scope), send=send, answer=answer)
 
+    async def usage(scope: HTTPScope, receive: Receive, send: Send) -> None:  # noqa: ARG001  (ASGI's signature)
+        if scope["method"] not in ("GET", "HEAD"):
+            await _method_not_allowed(send, allowed=b"GET")
+            return
+        await door.read_only(_headers(scope), _client(scope), send=send, answer=own_usage.of)
+
     return [
         ASGIRouteHandler("/v1/chat/completions", copy_scope=False)(chat_completions),
+        ASGIRouteHandler("/v1/usage", copy_scope=False)(usage),
         # Mounted, because Litestar does not route to an ASGI handler whose path has a parameter.
         ASGIRouteHandler(MODELS, is_mount=True, copy_scope=True)(list_or_describe),
         *_health_routes(context),

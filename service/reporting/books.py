@@ -52,7 +52,7 @@ class Books:
     def add(self, model: str, meter: str, *, micros: int, quantity: int, nanos: int = 0) -> None:
         """Count something at an instant."""
         self._series.clear()
-        for name in (model, ALL_MODELS):
+        for name in {model, ALL_MODELS}:
             quarters = self._sums.setdefault((name, meter), {})
             sums = quarters.setdefault(micros // QUARTER_MICROS, [0, 0])
             sums[0] += quantity

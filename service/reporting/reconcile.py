@@ -145,6 +145,10 @@ def _left_out(cells: Iterable[_Cell], books: Books, *, days: dict[date, tuple[Sp
     said = {(cell.day, cell.model, cell.meter) for cell in cells}
     by_model = [cell for cell in cells if cell.model != ALL_MODELS]
     meters = {(cell.meter, cell.quantity is not None, cell.cost is not None) for cell in by_model}
+    if any(has_cost and meter != TOTAL for meter, _has_quantity, has_cost in meters):
+        meters = {
+            kind for kind in meters if kind[0] != TOTAL
+        }  # a bill by lines: a total would count them twice
     found = []
     for day, spans in days.items():
         for model in books.models:

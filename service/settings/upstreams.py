@@ -95,6 +95,7 @@ def with_simulator(settings: Settings, port: int) -> Settings:
         name="simulator",
         base_url=f"http://127.0.0.1:{port}/v1",
         api_key=header_safe("sk-simulated", name="simulator"),
+        provider="auto",  # it plays many makers; each model is priced as its own maker's
     )
     return msgspec.structs.replace(settings, upstreams=(simulator,))
 

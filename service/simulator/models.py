@@ -26,6 +26,9 @@ def _card(name: str, snapshot: str, **facts: Any) -> ModelCard:
     return ModelCard(id=name, snapshot=snapshot, **facts)
 
 
+UNPRICED = "acme-contract-reader-7b"
+"""A model that no price book knows: what unpriced traffic looks like."""
+
 _CARDS = (
     _card("gpt-4o", "gpt-4o-2024-08-06", owner="system", created=1715367049),
     _card("gpt-4o-mini", "gpt-4o-mini-2024-07-18", owner="system", created=1721172741),
@@ -45,6 +48,7 @@ _CARDS = (
     _card("gemini-2.5-pro", "gemini-2.5-pro", owner="google", created=1750118400, reasons=True),
     _card("gemini-2.5-flash", "gemini-2.5-flash", owner="google", created=1750118400),
     _card("deepseek-chat", "deepseek-chat", owner="deepseek", created=1735171200),
+    _card(UNPRICED, UNPRICED, owner="acme", created=1748736000),
     _card("mistral-large-latest", "mistral-large-latest", owner="mistralai", created=1732060800),
 )
 

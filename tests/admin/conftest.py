@@ -13,6 +13,7 @@ from litestar.testing import TestClient
 from service.admin.context import AdminContext
 from service.admin.failures import exception_handlers
 from service.admin.openapi import openapi_config
+from service.admin.organization import create_organization_router
 from service.admin.router import create_admin_router
 from service.keys.admin_registry import AdminKeyRegistry
 from service.keys.registry import KeyRegistry
@@ -101,7 +102,7 @@ def _serve(store: Store) -> Iterator[Api]:
         now=clock.now,
     )
     app = Litestar(
-        [create_admin_router(context)],
+        [create_organization_router(context), create_admin_router(context)],
         exception_handlers=exception_handlers(),
         openapi_config=openapi_config(),
         logging_config=None,

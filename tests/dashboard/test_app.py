@@ -1,12 +1,14 @@
 """The frame: the pages that exist, and a calm page while the store is away."""
 
-import psycopg
+from contextlib import closing
+
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from service.store.engine import Store
 from tests.dashboard.conftest import OpenPage
+from tests.support.dashboards import away
 from tests.support.records import some, write
 from tests.support.stores import Postgres
 
@@ -28,25 +30,19 @@ def test_every_page_has_its_address(
 def test_the_page_comes_back_with_the_store(
     postgres: Postgres, postgres_url: str, open_page: OpenPage
 ) -> None:
-    store = Store(postgres_url)
-    write(store, some(seed=11, count=50, days=4))
-    name = psycopg.conninfo.conninfo_to_dict(postgres_url)["dbname"]
-    page = open_page(store)
-    assert titles(page) == ["Overview"]
-    postgres._run(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
-    store.engine.dispose()
-    try:
-        st.cache_resource.clear()
+    with closing(Store(postgres_url)) as store:
+        write(store, some(seed=11, count=50, days=4))
+        page = open_page(store)
+        assert titles(page) == ["Overview"]
+        with away(postgres, postgres_url):
+            st.cache_resource.clear()
+            page.run()
+            assert titles(page) == ["The store does not answer right now"]
+            assert not page.exception
+            assert "Trying again" in page.info[0].value
         page.run()
-        assert titles(page) == ["The store does not answer right now"]
-        assert not page.exception
-        assert "Trying again" in page.info[0].value
-    finally:
-        postgres._run(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
-    page.run()
-    assert titles(page) == ["Overview"]
-    assert page.metric
-    store.close()
+        assert titles(page) == ["Overview"]
+        assert page.metric
 
 
 def test_a_part_of_a_page_says_it_on_its_own() -> None:

@@ -6,6 +6,7 @@ Needs a Chromium: the system's, or the one of Playwright. Where there is none th
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from urllib.parse import urlsplit
 
 import msgspec
@@ -20,8 +21,9 @@ from service.reporting.usage import UsageQuery, usage_report
 from service.store.engine import Store
 from service.store.tables import virtual_key
 from tests.dashboard.views.test_request import HOSTILE
-from tests.support.dashboards import Dashboard, recent, running, wall_clock
+from tests.support.dashboards import Dashboard, away, recent, running, wall_clock
 from tests.support.records import some, write
+from tests.support.stores import Postgres
 
 TIMEOUT_MS = 60_000
 FLAGS = (
@@ -43,6 +45,7 @@ def browser() -> Iterator[Browser]:
         if not os.path.exists(path):  # noqa: PTH110  (a path or nothing)
             assert not os.environ.get("CI"), "CI installs a Chromium; there is none"
             pytest.skip("no Chromium: install Debian's `chromium`, or run `playwright install chromium`")
+        expect.set_options(timeout=TIMEOUT_MS)
         launched = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         yield launched
         launched.close()
@@ -179,18 +182,16 @@ def test_names_in_filters_are_text(visit: Visit, dashboard: Dashboard) -> None:
     expect(visit.page.get_by_role("option", name=HOSTILE, exact=True)).to_be_visible()
 
 
-def test_a_store_that_goes_and_comes_is_followed(
-    visit: Visit, postgres: Postgres, postgres_url: str
-) -> None:
+def test_a_store_that_goes_and_comes_is_followed(visit: Visit, postgres: Postgres, postgres_url: str) -> None:
     with closing(Store(postgres_url)) as store:
         write(store, recent(some(seed=11, count=50, days=4), days=4))
-    name = str(psycopg.conninfo.conninfo_to_dict(postgres_url)["dbname"])
     with running(postgres_url) as dashboard:
         visit.open(dashboard.url)
         expect(visit.page.get_by_test_id("stMetric")).to_have_count(6)
-        postgres.close_door(name)
-        expect(visit.page.get_by_text("The store does not answer right now; trying again.").first).to_be_visible()
-        visit.open(dashboard.url)
-        expect(visit.page.get_by_role("heading", name="The store does not answer right now")).to_be_visible()
-        postgres.open_door(name)
+        with away(postgres, postgres_url):
+            part = visit.page.get_by_text("The store does not answer right now; trying again.")
+            expect(part.first).to_be_visible()
+            visit.open(dashboard.url)
+            title = visit.page.get_by_role("heading", name="The store does not answer right now")
+            expect(title).to_be_visible()
         expect(visit.page.get_by_test_id("stMetric")).to_have_count(6)

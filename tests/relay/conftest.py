@@ -1,5 +1,6 @@
 """A relay that the tests of one process share, its upstreams, and relays of one test's own."""
 
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 from service.app import prepare_store
 from service.settings import UpstreamSettings
 from service.store.engine import Store
-from tests.support.relay import Client, Relay, priced_sqlite
+from tests.support.client import Client
+from tests.support.relay import Relay, priced_sqlite
 from tests.support.relay import upstream as configured
 from tests.support.upstream import Upstream
 
@@ -113,3 +115,22 @@ def make_relay(shared_folder: Path, tmp_path: Path) -> Iterator[MakeRelay]:
             return stack.enter_context(Relay(folder, store_url=url, upstreams=upstreams, **more))
 
         yield make
+
+
+@pytest.fixture
+def hasty(make_relay: MakeRelay, make_upstream: Callable[[], Upstream]) -> Iterator[World]:
+    """A relay whose upstreams have one short limit each, named after it; `long` is a longer `total`, `away` is away."""
+    limits = {"first_byte": 0.2, "idle": 0.2, "total": 0.2}
+    ours = {name: make_upstream() for name in (*limits, "long")}
+    settings = [
+        configured(name, ours[name].url, models=(name,), **{f"{name}_timeout_s": limit})
+        for name, limit in limits.items()
+    ]
+    settings.append(configured("long", ours["long"].url, models=("long",), total_timeout_s=3.0))
+    with socket.create_server(("127.0.0.1", 0)) as silent, socket.create_server(("127.0.0.1", 0)) as gone:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}/v1"  # TCP connects, TLS never does
+        settings.append(configured("connect", url, models=("connect",), connect_timeout_s=0.2))
+        away = f"http://127.0.0.1:{gone.getsockname()[1]}/v1"
+        gone.close()
+        settings.append(configured("away", away, models=("away",)))
+        yield World(make_relay(*settings), ours)

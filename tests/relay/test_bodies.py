@@ -7,7 +7,8 @@ import pytest
 
 from tests.relay.conftest import MakeRelay, MakeWorld, World
 from tests.relay.test_refusals import assert_refused
-from tests.support.relay import CHAT, CutError, Relay
+from tests.support.client import CutError
+from tests.support.relay import CHAT, Relay
 from tests.support.relay import upstream as configured
 from tests.support.upstream import COMPLETION, Upstream, chunk, response
 

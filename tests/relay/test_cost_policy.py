@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.relay.conftest import MakeRelay
-from tests.support.relay import Client
+from tests.support.client import Client
 from tests.support.relay import upstream as configured
 from tests.support.upstream import Upstream, response
 

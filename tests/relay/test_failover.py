@@ -8,7 +8,8 @@ import pytest
 
 from service.relay.context import RetryAllowance
 from tests.relay.conftest import MakeRelay
-from tests.support.relay import CHAT, STREAM, Client, Relay
+from tests.support.client import Client
+from tests.support.relay import CHAT, STREAM, Relay
 from tests.support.relay import upstream as configured
 from tests.support.upstream import (
     CHUNKED_HEAD,

@@ -10,7 +10,8 @@ import pytest
 
 from service.relay.attempt import PROGRESS_EVERY_EVENTS
 from tests.relay.conftest import MakeRelay
-from tests.support.relay import CHAT, STREAM, Client, Relay
+from tests.support.client import Client
+from tests.support.relay import CHAT, STREAM, Relay
 from tests.support.relay import upstream as configured
 from tests.support.upstream import COMPLETION, DONE, Upstream, delta, response, stream_head, usage_event
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.relay.conftest import MakeRelay
-from tests.support.relay import CHAT, STREAM, Client, Relay, until
+from tests.support.client import Client
+from tests.support.relay import CHAT, STREAM, Relay, until
 from tests.support.relay import upstream as configured
 from tests.support.upstream import COMPLETION, DONE, Upstream, delta, response, stream_head, usage_event
 

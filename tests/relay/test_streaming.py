@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.relay import CHAT, STREAM, Client, Relay
+from tests.support.client import Client
+from tests.support.relay import CHAT, STREAM, Relay
 from tests.support.upstream import CHUNKED_HEAD, DONE, Upstream, chunk, delta, event, stream_head, usage_event
 
 ASKING = {**STREAM, "stream_options": {"include_usage": True}}

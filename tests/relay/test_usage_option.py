@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.relay.conftest import MakeRelay, MakeWorld, World
-from tests.support.relay import CHAT, STREAM, Client, Relay
+from tests.support.client import Client
+from tests.support.relay import CHAT, STREAM, Relay
 from tests.support.relay import upstream as configured
 from tests.support.upstream import (
     COMPLETION,

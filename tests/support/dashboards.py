@@ -11,10 +11,13 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 import msgspec
+import psycopg
+from psycopg import sql
 
 from service.ledger.record import RequestRecord, uuid7
 from service.store.types import to_micros
 from tests.support.records import START
+from tests.support.stores import Postgres
 
 START_TIMEOUT_S = 60
 
@@ -86,3 +89,16 @@ def recent(records: Sequence[RequestRecord], *, days: int) -> list[RequestRecord
             msgspec.structs.replace(record, id=identifier, request_id=request_id, started_at=started_at)
         )
     return moved
+
+
+@contextmanager
+def away(postgres: Postgres, url: str) -> Iterator[None]:
+    """Meanwhile nobody reaches the database of *url*, and who was connected is not any more."""
+    name = str(psycopg.conninfo.conninfo_to_dict(url)["dbname"])
+    door = "ALTER DATABASE {} ALLOW_CONNECTIONS {}"
+    postgres._run(sql.SQL(door).format(sql.Identifier(name), sql.SQL("false")))
+    try:
+        postgres._run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", name)
+        yield
+    finally:
+        postgres._run(sql.SQL(door).format(sql.Identifier(name), sql.SQL("true")))

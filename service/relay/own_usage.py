@@ -1,0 +1,86 @@
+"""`GET /v1/usage`: what the calling key has used, today, this month and in all, as the reports count it.
+
+Days and months begin in the reporting time zone. SQL runs on threads, few at a time: a key that asks without pause
+takes nothing from the others.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from service.errors import StoreUnavailableError, UnavailableError
+from service.keys.snapshot import KeyGrant
+from service.reporting.intervals import start_of_day, time_zone
+from service.reporting.usage import UsageQuery, usage_report
+from service.store.engine import Store
+from service.store.types import EPOCH
+
+AT_ONCE = 2
+_SHOWN = (
+    "requests",
+    "errors",
+    "input_tokens",
+    "cache_read_input_tokens",
+    "output_tokens",
+    "reasoning_output_tokens",
+    "unpriced_requests",
+    "coverage",
+)
+NOTHING_USD = "0.00"
+
+
+class OwnUsage:
+    """Answers keys about themselves. *now* is the wall clock."""
+
+    def __init__(self, store: Store, *, timezone: str, now: Callable[[], datetime]) -> None:
+        self._store = store
+        self._zone = time_zone(timezone)
+        self._now = now
+        self._turns = asyncio.Semaphore(AT_ONCE)
+
+    async def of(self, grant: KeyGrant) -> dict[str, Any]:
+        """The usage of the key of *grant*; UnavailableError while the store is away."""
+        async with self._turns:
+            try:
+                return await asyncio.to_thread(self._read, grant)
+            except StoreUnavailableError as error:
+                raise UnavailableError(
+                    "The books cannot be read now; ask again later.", reason="store_unavailable"
+                ) from error
+
+    def _read(self, grant: KeyGrant) -> dict[str, Any]:
+        now = self._now()
+        today, month = period_starts(now, zone=self._zone)
+        with self._store.read() as tx:
+            periods = {
+                name: _period(tx, grant.key_id, since=since, until=now)
+                for name, since in (("today", today), ("month", month), ("total", None))
+            }
+        return {
+            "object": "usage",
+            "key": {"id": grant.key_id, "name": grant.name, "project": grant.project},
+            "timezone": self._zone.key,
+            "as_of": now,
+            **periods,
+            "budgets": [],
+            "limits": [],
+        }
+
+
+def period_starts(now: datetime, *, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """When the day and the month of *now* began in *zone*."""
+    day = now.astimezone(zone).date()
+    return start_of_day(day, zone=zone), start_of_day(day.replace(day=1), zone=zone)
+
+
+def _period(tx: Connection, key_id: str, *, since: datetime | None, until: datetime) -> dict[str, Any]:
+    query = UsageQuery(since=since or EPOCH, until=until, filters={"key": (key_id,)}, percentiles=False)
+    total = usage_report(tx, query).total
+    shown = {name: getattr(total, name) for name in _SHOWN}
+    # without any request it is known that nothing was spent; with unpriced ones only, it is not
+    cost = NOTHING_USD if not total.attempts else total.cost_usd
+    return {"since": since, "cost_usd": cost, **shown}
