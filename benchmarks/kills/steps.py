@@ -79,7 +79,7 @@ def _calls(trace: Path) -> Iterator[tuple[str, str]]:
 
 def _scripted_run(rig: Rig, seen: list[Seen], *options: str) -> bool:
     """The script against a relay under strace, then SIGTERM; whether the relay was killed on the way."""
-    if rig.start("strace", "-D", "-f", "-qq", "--seccomp-bpf", *options):
+    if rig.start("strace", "-D", "-f", "-qq", *options):
         asyncio.run(_play(rig, seen))
         if not rig.died():
             rig.send(signal.SIGTERM)

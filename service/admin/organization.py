@@ -53,7 +53,7 @@ WIDTHS = {
     "1d": Width(timedelta(days=1), "day", _DEFAULT_PAGE, 31),
 }
 
-Start = Annotated[int, QueryParameter(description="Unix seconds; its whole bucket counts.")]
+Start = Annotated[int | None, QueryParameter(description="Unix seconds, required; its whole bucket counts.")]
 End = Annotated[int | None, QueryParameter(description="Unix seconds, exclusive; now if absent.")]
 Limit = Annotated[int | None, QueryParameter(description="Buckets of a page.")]
 PageToken = Annotated[str | None, QueryParameter(description="`next_page` of the page before.")]
@@ -77,7 +77,7 @@ def usage_completions(  # noqa: PLR0913  (one argument for each query parameter)
     admin: Admin,
     request: Request[Any, Any, Any],
     *,
-    start_time: Start,
+    start_time: Start = None,
     end_time: End = None,
     bucket_width: Annotated[
         Literal["1h", "1d", "1m"], QueryParameter(description="`1h` or `1d`; minutes are not kept.")
@@ -115,7 +115,7 @@ def organization_costs(  # noqa: PLR0913  (one argument for each query parameter
     admin: Admin,
     request: Request[Any, Any, Any],
     *,
-    start_time: Start,
+    start_time: Start = None,
     end_time: End = None,
     bucket_width: Annotated[Literal["1d"], QueryParameter(description="Only `1d`.")] = "1d",
     limit: Limit = None,
@@ -144,7 +144,7 @@ class _Asked(msgspec.Struct, frozen=True, kw_only=True):
         cls,
         now: datetime,
         *,
-        start_time: int,
+        start_time: int | None,
         end_time: int | None,
         width: Width,
         limit: int | None,
@@ -153,6 +153,8 @@ class _Asked(msgspec.Struct, frozen=True, kw_only=True):
         count = width.default if limit is None else limit
         if not 1 <= count <= width.most:
             raise InvalidInputError(f"limit must be an integer from 1 to {width.most}", field="limit")
+        if start_time is None:
+            raise InvalidInputError("start_time is missing; give it in Unix seconds", field="start_time")
         first = _floor(_instant(start_time, "start_time"), width.length)
         end = -(-(now - first) // width.length) * width.length + first
         if end_time is not None:

@@ -190,7 +190,13 @@ class Attempt:
         facts = self.facts()
         if isinstance(self.meter, StreamMeter):
             record.chunks = self.meter.events
-        if facts is None or self.meter is None or self.status not in OK_STATUSES:
+        failed = (
+            facts is not None
+            and facts.has_error
+            and facts.usage is None
+            and isinstance(self.meter, BodyMeter)
+        )
+        if facts is None or self.meter is None or self.status not in OK_STATUSES or failed:
             charge_nothing(record, facts)
             return
         context = self._context

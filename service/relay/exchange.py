@@ -12,7 +12,7 @@ from enum import Enum, auto
 import msgspec
 
 from service.errors import UpstreamError, UpstreamTimeoutError, UpstreamUnreachableError
-from service.ledger.record import Opening, uuid7, uuid_text
+from service.ledger.record import Opening, clip, uuid7, uuid_text
 from service.relay import headers as crossing
 from service.relay.attempt import OK_STATUSES, Attempt, Times
 from service.relay.body import Receive, Send
@@ -20,7 +20,7 @@ from service.relay.context import Interruptible, RelayContext
 from service.relay.forward import BodyForward, Ending, answer_failure, ending_of, forward_stream
 from service.relay.headers import Headers
 from service.relay.reply import Reply
-from service.relay.request import ChatRequest, with_usage_option
+from service.relay.request import ChatRequest, with_model, with_usage_option
 from service.upstream.client import UpstreamCall, UpstreamRequest
 from service.upstream.provider import Provider
 from service.usage.meter import BodyMeter, StreamMeter
@@ -245,7 +245,7 @@ class Exchange(Interruptible):
             shared,
             upstream=provider.name,
             provider=provider.provider,
-            upstream_model=shared.requested_model,
+            upstream_model=clip(self._model_for(provider)),
         )
         return Attempt(
             self._context,
@@ -256,6 +256,10 @@ class Exchange(Interruptible):
             times=times,
         )
 
+    def _model_for(self, provider: Provider) -> str:
+        model = self._admitted.request.model
+        return provider.model_map.get(model, model)
+
     def _upstream_request(self, attempt: Attempt, *, ask_usage: bool) -> UpstreamRequest:
         provider = attempt.provider
         headers = crossing.to_upstream(
@@ -265,6 +269,9 @@ class Exchange(Interruptible):
             request_id=uuid_text(attempt.opening.id),
         )
         body = with_usage_option(self._admitted.body) if ask_usage else self._admitted.body
+        model = self._model_for(provider)
+        if model != self._admitted.request.model:
+            body = with_model(body, model)
         return UpstreamRequest("POST", provider.chat_url, headers, body)
 
 

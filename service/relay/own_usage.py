@@ -6,7 +6,7 @@ takes nothing from the others.
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,9 +17,10 @@ from service.keys.snapshot import KeyGrant
 from service.reporting.intervals import start_of_day, time_zone
 from service.reporting.usage import UsageQuery, usage_report
 from service.store.engine import Store
-from service.store.types import EPOCH
 
 AT_ONCE = 2
+BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+"""Before every record."""
 _SHOWN = (
     "requests",
     "errors",
@@ -78,7 +79,7 @@ def period_starts(now: datetime, *, zone: ZoneInfo) -> tuple[datetime, datetime]
 
 
 def _period(tx: Connection, key_id: str, *, since: datetime | None, until: datetime) -> dict[str, Any]:
-    query = UsageQuery(since=since or EPOCH, until=until, filters={"key": (key_id,)}, percentiles=False)
+    query = UsageQuery(since=since or BEGINNING, until=until, filters={"key": (key_id,)}, percentiles=False)
     total = usage_report(tx, query).total
     shown = {name: getattr(total, name) for name in _SHOWN}
     # without any request it is known that nothing was spent; with unpriced ones only, it is not

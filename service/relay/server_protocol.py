@@ -10,6 +10,7 @@ LF by itself; its h11 alternative lets several of them through, so it is not use
 - Upgrade is ignored, as RFC 9110, section 7.8 allows, and the body is read. uvicorn would lose the body and take
   what follows for a new request; Java's HTTP client offers h2c in its first request to every http:// address.
 - The head of a request has a limit in bytes and in time; a connection that says nothing is closed.
+- A client that stops reading its answer is cut off after `SEND_TIMEOUT_S`; until then it holds an upstream's answer.
 
 A refusal is 400 in the error shape of the API, then the connection closes. Nothing of it reaches the application
 or the books. If an answer is already under way, the connection just closes.
@@ -26,6 +27,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADERS = 256
 HEAD_TIMEOUT_S = 10.0
+SEND_TIMEOUT_S = 60.0
 HOST = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 
 
@@ -37,6 +39,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
     """One client connection. Give this class to uvicorn as ``http=``."""
 
     head_timeout_s = HEAD_TIMEOUT_S
+    send_timeout_s = SEND_TIMEOUT_S
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -44,6 +47,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._barren_bytes = 0
         self._progress = 0
         self._head_timer: asyncio.TimerHandle | None = None
+        self._send_timer: asyncio.TimerHandle | None = None
 
     # Called by the event loop
 
@@ -55,6 +59,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
         self._unwatch_head()
+        self._unwatch_send()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -71,6 +76,17 @@ class StrictHttpProtocol(HttpToolsProtocol):
             self._refuse(f"headers or trailers of more than {MAX_HEAD_BYTES} bytes")
         elif self._in_head and self._head_timer is None:
             self._watch_head()
+
+    def pause_writing(self) -> None:
+        """The client does not read: it has to, in time."""
+        super().pause_writing()
+        if self._send_timer is None:
+            self._send_timer = self.loop.call_later(self.send_timeout_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        super().resume_writing()
+        self._unwatch_send()
 
     # Called by the parser
 
@@ -109,6 +125,11 @@ class StrictHttpProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     # Inside
+
+    def _unwatch_send(self) -> None:
+        if self._send_timer is not None:
+            self._send_timer.cancel()
+            self._send_timer = None
 
     def _feed(self, data: bytes) -> None:
         try:

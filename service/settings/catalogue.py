@@ -63,12 +63,17 @@ def _entries(section: str, struct: type[msgspec.Struct], *, settable: bool) -> l
                 key=key,
                 type=field.type,
                 expected=_expected(info),
-                default=field.default,
+                default=_default(field),
                 description=_description(info),
                 variables=variables,
             )
         )
     return found
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    made: Any = field.default_factory
+    return field.default if made is msgspec.NODEFAULT else made()
 
 
 def variable_name(key: str) -> str:
@@ -100,9 +105,14 @@ def _expected(info: inspect.Type) -> str:
         case inspect.CustomType(cls=cls):
             return _CUSTOM[cls]
         case _:
-            return "true or false" if isinstance(info, inspect.BoolType) else "a list of texts"
+            return _PLAIN[type(info)]
 
 
+_PLAIN: Mapping[type, str] = {
+    inspect.BoolType: "true or false",
+    inspect.DictType: "a table of texts",
+    inspect.VarTupleType: "a list of texts",
+}
 _CUSTOM: Mapping[type, str] = {Path: "a path", Secret: "env:NAME"}
 
 

@@ -14,6 +14,7 @@ from service.settings.secret import Secret, header_safe, provider_secret
 from service.settings.values import Settings, UpstreamSettings
 
 OPENAI_VARIABLE = "OPENAI_API_KEY"
+LONGEST_MODEL = 200
 _REFERENCE = "env:"
 
 
@@ -72,6 +73,9 @@ class UpstreamReader:
         for pattern in values.get("models", ()):
             if problem := model_pattern_problem(pattern):
                 raise ConfigurationError(f"{key}.models: {problem}")
+        for asked, sent in values.get("model_map", {}).items():
+            if not asked or not sent or any(len(name) > LONGEST_MODEL for name in (asked, sent)):
+                raise ConfigurationError(f"{key}.model_map: a model name has 1 to {LONGEST_MODEL} characters")
         return UpstreamSettings(**values)
 
     def _api_key(self, raw: Any, *, key: str) -> Secret | None:

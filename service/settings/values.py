@@ -112,6 +112,10 @@ class UpstreamSettings(_Section, frozen=True, kw_only=True):
     models: Annotated[
         tuple[str, ...], Meta(min_length=1), _says("Models it serves, as names or glob patterns.")
     ] = ("*",)
+    model_map: Annotated[
+        dict[str, str],
+        _says('Names it knows models by, where they differ: `{ "gpt-4o" = "my-deployment" }`.'),
+    ] = {}
     priority: Annotated[
         int, Meta(ge=0, le=1_000_000), _says("Lower is asked first, among those that serve a model.")
     ] = 0
@@ -124,7 +128,9 @@ class UpstreamSettings(_Section, frozen=True, kw_only=True):
     ] = "drain"
     cost: Annotated[
         Literal["computed", "provider"],
-        _says("What a request costs: our prices, or what the provider's answer reports as billed, if it does."),
+        _says(
+            "What a request costs: our prices, or what the provider's answer reports as billed, if it does."
+        ),
     ] = "computed"
     connect_timeout_s: Annotated[Seconds, _says("Time to connect.")] = 5.0
     first_byte_timeout_s: Annotated[Seconds, _says("Time until the answer begins.")] = 120.0

@@ -16,6 +16,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     chat_url: str
     api_key: str | None
     models: tuple[str, ...]
+    model_map: dict[str, str]
+    """Requested name → the name that this upstream knows."""
     priority: int
     weight: int
     drains: bool
@@ -38,6 +40,7 @@ def provider_from(settings: UpstreamSettings) -> Provider:
         chat_url=f"{base_url}/chat/completions",
         api_key=None if settings.api_key is None else settings.api_key.reveal(),
         models=settings.models,
+        model_map=settings.model_map,
         priority=settings.priority,
         weight=settings.weight,
         drains=settings.on_disconnect == "drain",

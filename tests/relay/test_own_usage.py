@@ -11,7 +11,8 @@ import pytest
 from service.relay.openapi import relay_document
 from service.relay.own_usage import period_starts
 from tests.relay.conftest import MakeRelay
-from tests.support.relay import CHAT, Client, Relay
+from tests.support.client import Client
+from tests.support.relay import CHAT, Relay
 from tests.support.relay import upstream as configured
 from tests.support.upstream import COMPLETION, Upstream, response
 

@@ -21,6 +21,7 @@ SLOW = [b"", b"POST / HT", b"POST / HTTP/1.1\r\nHost: a\r\n"]
 
 class HastyProtocol(StrictHttpProtocol):
     head_timeout_s = 0.2
+    send_timeout_s = 0.2
 
 
 class Application:
@@ -215,3 +216,35 @@ async def test_connections_are_used_again() -> None:
         answer = await say(port, post(HOST, LENGTH), post(HOST, LENGTH), closing(post(HOST, LENGTH)))
     assert answer.count(b"HTTP/1.1 200 ") == 3
     assert app.bodies == [b"{}"] * 3
+
+
+async def test_a_client_that_stops_reading_is_cut_off() -> None:
+    app = Application()
+    app.answer = b"x" * (16 << 20)
+    async with serving(app) as port, asyncio.timeout(PATIENCE_S):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+        writer.write(post(HOST, LENGTH))
+        await reader.readexactly(1)
+        reader._transport.pause_reading()  # type: ignore[attr-defined]  # the client's own business
+        received = 1
+        await asyncio.sleep(2 * HastyProtocol.send_timeout_s)
+        reader._transport.resume_reading()  # type: ignore[attr-defined]  # to see the end
+        try:
+            while part := await reader.read(1 << 20):
+                received += len(part)
+        except ConnectionResetError:
+            pass
+        writer.close()
+    assert received < 2 * len(app.answer)
+
+
+async def test_a_client_that_reads_slowly_but_reads_gets_everything() -> None:
+    app = Application()
+    app.answer = b"x" * (4 << 20)
+    async with serving(app) as port, asyncio.timeout(PATIENCE_S):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post(HOST, LENGTH))
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200")
+        await reader.readexactly(2 * len(app.answer))
+        writer.close()

@@ -1,5 +1,6 @@
 """docs/configuration.md shows every field with its default, its values, its variables and its meaning."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ def shown(value: Any) -> str:
             text = str(value).lower()
         case tuple():
             text = "[" + ", ".join(f'"{item}"' for item in value) + "]"
+        case dict():
+            text = json.dumps(value)
         case int():
             text = str(value)
         case float():
