@@ -107,7 +107,7 @@ def main() -> None:
     for name, replacement in {
         "close": no_close,
         "settled": settled,
-        "note_progress": lambda *_: None,
+        "note_progress": lambda *_, **__: None,
     }.items():
         setattr(attempts.Attempt, name, replacement)
     for name in ("StreamMeter", "BodyMeter"):

@@ -39,8 +39,13 @@ class Attribution(msgspec.Struct, frozen=True):
     tags: tuple[str, ...] | None
 
 
+NOTHING = Attribution(None, None, None)
+
+
 def attribute(headers: list[tuple[bytes, bytes]], request: ChatRequest | None) -> Attribution:
     """Read the declared ids. Headers win over the body: they are set by the application's infrastructure."""
+    if _nothing_declared(headers, request):
+        return NOTHING
     found: dict[bytes, str] = {}
     tags: list[str] = []
     for name, value in headers:
@@ -70,6 +75,15 @@ def attribute(headers: list[tuple[bytes, bytes]], request: ChatRequest | None) -
     if "tag" in baggage:
         tags.append(baggage["tag"])
     return Attribution(clip(end_user), clip(session), _bounded(tags))
+
+
+def _nothing_declared(headers: list[tuple[bytes, bytes]], request: ChatRequest | None) -> bool:
+    """Most requests declare nothing; that is seen in a tenth of the time that reading takes."""
+    if request is not None and (
+        request.user or request.safety_identifier or bytes(memoryview(request.metadata)[:1]) == b"{"
+    ):
+        return False
+    return not any(name in _INTERESTING or name.startswith(_PROPERTY) for name, _ in headers)
 
 
 def _bounded(tags: list[str]) -> tuple[str, ...] | None:
