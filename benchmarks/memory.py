@@ -39,7 +39,9 @@ async def run(options: argparse.Namespace) -> None:
             done, shown = 0, 0
             plain = request_bytes("plain", port=relay.port, key=relay.key)
             while done < options.requests:
-                done += (await load(plain, port=relay.port, connections=CONNECTIONS, seconds=SLICE_S)).requests
+                done += (
+                    await load(plain, port=relay.port, connections=CONNECTIONS, seconds=SLICE_S)
+                ).requests
                 if done >= shown + options.requests / STEPS:
                     shown = done
                     print(f"after {done:,} requests: {rss_mb(pid):.0f} MB", flush=True)

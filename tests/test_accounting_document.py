@@ -6,7 +6,6 @@ from pathlib import Path
 from random import Random
 from zoneinfo import ZoneInfo
 
-import msgspec
 import pytest
 
 from service.ledger.record import RequestRecord
@@ -39,7 +38,7 @@ def block(kind: str) -> str:
 
 def table() -> list[tuple[str, int, int, int]]:
     rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (\d+) \| (\d+) \|$", EXAMPLE, re.MULTILINE)
-    return [(meter, *map(int, numbers)) for meter, *numbers in rows]  # type: ignore[misc]
+    return [(meter, *map(int, numbers)) for meter, *numbers in rows]
 
 
 def bold() -> list[str]:
@@ -116,4 +115,8 @@ def test_commands_of_the_text_exist() -> None:
 
 
 def test_the_price_is_as_it_is_written() -> None:
-    assert msgspec.to_builtins(PRICES.cards[0].rates)["input"] == [[0, 2_500_000], [200_001, 5_000_000]]
+    steps = PRICES.cards[0].rates.input or ()
+    assert [(step.from_input_tokens, step.rate_picos) for step in steps] == [
+        (0, 2_500_000),
+        (200_001, 5_000_000),
+    ]

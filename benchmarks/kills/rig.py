@@ -88,7 +88,8 @@ class Rig:
             ),
             encoding="utf-8",
         )
-        self._run("migrate")
+        if not self.store_url.startswith("sqlite:"):
+            self._run("migrate")
         self.key = json.loads(self._run("keys", "create", "--name", "kills", "--json"))["key"]
         return self
 

@@ -41,7 +41,7 @@ def terminate(rig: Rig, *, hurry: bool) -> tuple[Verdict, float]:
 
     Returns the verdict and the seconds until the end.
     """
-    mix = (Kind("long stream", 1, model="sim-slow-stream-50:gpt-4o-mini", stream=True, max_tokens=60),)
+    mix = (Kind("long stream", 1, model="sim-slow-stream-50:gpt-4o-mini", stream=True, max_tokens=30),)
     if hurry:
         mix = (
             Kind("endless stream", 1, model="sim-slow-stream-1000:gpt-4o-mini", stream=True, max_tokens=60),

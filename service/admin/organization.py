@@ -25,6 +25,8 @@ from service.reporting.openai_shape import COMPLETIONS_DIMENSIONS, COSTS_DIMENSI
 from service.reporting.usage import UsageQuery, UsageReport, usage_report
 
 PATH = "/v1/organization"
+EARLIEST = datetime(1980, 1, 1, tzinfo=UTC)
+"""Tools that want everything ask from 0 on."""
 _LATEST_SECOND = 253_402_300_799
 _LARGEST_COST_PAGE = 180
 _DEFAULT_PAGE = 7
@@ -155,7 +157,7 @@ class _Asked(msgspec.Struct, frozen=True, kw_only=True):
             raise InvalidInputError(f"limit must be an integer from 1 to {width.most}", field="limit")
         if start_time is None:
             raise InvalidInputError("start_time is missing; give it in Unix seconds", field="start_time")
-        first = _floor(_instant(start_time, "start_time"), width.length)
+        first = _floor(max(_instant(start_time, "start_time"), EARLIEST), width.length)
         end = -(-(now - first) // width.length) * width.length + first
         if end_time is not None:
             end = _instant(end_time, "end_time")

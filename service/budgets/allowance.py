@@ -20,6 +20,7 @@ from service.budgets.leases import Acquired, Busy, Exhausted, Gone, Lost, Outcom
 from service.budgets.leasing import Lease
 from service.budgets.periods import Place
 from service.budgets.settling import Charge
+from service.budgets.windows import BEGINNING
 
 GROWTH = 2
 """A slice that had to be filled again soon gets twice as much the next time."""
@@ -45,8 +46,10 @@ class Slice:
         "place",
         "portion",
         "spent",
+        "starts_at",
         "stored",
         "used_at",
+        "version",
         "wanted",
     )
 
@@ -58,8 +61,10 @@ class Slice:
         self.spent = 0
         self.held = 0
         self.limit_nanos = 0
+        self.version = 0
         self.free_nanos = 0
         self.deadline = 0.0
+        self.starts_at = BEGINNING
         self.ends_at: datetime | None = None
         self.used_at = 0.0
         self.filled_at = NEVER
@@ -73,9 +78,9 @@ class Slice:
         return self.spent + self.held
 
     @property
-    def order(self) -> tuple[Place, float]:
+    def order(self) -> tuple[Place, datetime]:
         """In which order periods are locked, where several are."""
-        return (self.place, self.ends_at.timestamp() if self.ends_at is not None else 0.0)
+        return (self.place, self.starts_at)
 
     @property
     def unsure(self) -> bool:
@@ -97,6 +102,7 @@ class Demand(msgspec.Struct, frozen=True, gc=False):
 
     place: Place
     limit_nanos: int
+    version: int
 
 
 class Held(msgspec.Struct, frozen=True, gc=False):
@@ -135,8 +141,8 @@ class Allowance:
         short: list[Demand] = []
         for demand in demands:
             part = self._slices.get(demand.place)
-            if part is not None and demand.limit_nanos < part.limit_nanos:
-                part.granted = min(part.granted, part.bound)  # the limit was lowered: the store decides anew
+            if part is not None and _outdated(part, demand):
+                part.granted = min(part.granted, part.bound)  # the store has to decide anew
             if part is None or not _usable(part, now, monotonic) or part.spare < amount:
                 short.append(demand)
             else:
@@ -165,14 +171,12 @@ class Allowance:
                 part = None
             if part is None:
                 part = self._slices[demand.place] = Slice(demand.place, self._new_id())
+            part.busy = True
+            part.used_at = monotonic
             soon = monotonic - part.filled_at < SOON_S
-            part.portion = max(amount, part.portion * GROWTH if soon else 0)
+            part.portion = max(amount, part.portion * GROWTH if soon else part.portion // GROWTH)
             need = part.bound + amount
-            want = need + max(queued, part.portion)
-            part.stored = max(
-                part.stored, want
-            )  # until the answer comes, the store may have granted this much
-            wants.append(Want(demand.place, part.lease_id, need, want))
+            wants.append(Want(demand.place, part.lease_id, need, need + max(queued, part.portion)))
         return wants
 
     def answered(self, wants: Sequence[Want], outcome: Outcome, *, deadline: float, monotonic: float) -> None:
@@ -202,7 +206,9 @@ class Allowance:
         part = self._slices[acquired.place]
         part.granted = part.stored = acquired.granted
         part.limit_nanos = acquired.limit_nanos
+        part.version = acquired.version
         part.free_nanos = acquired.free_nanos
+        part.starts_at = acquired.starts_at
         part.ends_at = acquired.ends_at
         part.deadline = max(part.deadline, deadline)
         part.wanted = acquired.wanted
@@ -308,9 +314,16 @@ class Allowance:
         return list(self._retired.values())
 
 
-def _order(step: GivingBack) -> tuple[Place, float]:
+def _order(step: GivingBack) -> tuple[Place, datetime]:
     return step.part.order
 
 
+def _outdated(part: Slice, demand: Demand) -> bool:
+    """Whether the budget was changed, or a temporary raise has ended, since the slice was filled."""
+    return demand.version > part.version or demand.limit_nanos < part.limit_nanos
+
+
 def _usable(part: Slice, now: datetime, monotonic: float) -> bool:
-    return monotonic < part.deadline and (part.ends_at is None or now < part.ends_at)
+    return (
+        monotonic < part.deadline and part.starts_at <= now and (part.ends_at is None or now < part.ends_at)
+    )

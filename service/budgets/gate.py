@@ -6,11 +6,11 @@ used for some seconds. While the store is away a request passes only within what
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, assert_never
+from typing import assert_never
 
 import msgspec
 
@@ -24,6 +24,8 @@ from service.budgets.periods import Place
 from service.budgets.policy import BudgetBook, RequestFacts
 from service.budgets.refusals import refusal_of
 from service.budgets.settling import NO_LEASE, Charge
+from service.budgets.surroundings import Surroundings
+from service.budgets.turns import Turn, Turns
 from service.errors import ModelUnpricedError, StoreUnavailableError, UnavailableError
 from service.store.engine import Store
 
@@ -42,28 +44,11 @@ ANSWER_WITHIN_S = 10.0
 STORE_AWAY = "The store is away, and a hard budget needs it: what this relay may spend alone is spent."
 
 
-class Surroundings(msgspec.Struct, frozen=True):
-    """What the gate takes from outside, so that tests can set it. *new_id* draws from 1 to 2**63 - 1."""
-
-    now: Callable[[], datetime]
-    monotonic: Callable[[], float]
-    new_id: Callable[[], int]
-    pause: Callable[[float], Awaitable[None]] = asyncio.sleep
-    in_thread: Callable[[Callable[[], Any]], Awaitable[Any]] = asyncio.to_thread
-
-
 class Refusal(msgspec.Struct, frozen=True):
     """A refusal that is remembered for a moment."""
 
     until: float
     exhausted: Exhausted
-
-
-class Turn(msgspec.Struct, frozen=True):
-    """Who is asking the store about these budgets now; `done` tells those who wait."""
-
-    places: tuple[Place, ...]
-    done: "asyncio.Future[None]"
 
 
 class BudgetGate:
@@ -85,7 +70,7 @@ class BudgetGate:
         self._allow_unpriced = allow_unpriced
         self._allowance = Allowance(new_id=surroundings.new_id)
         self._asking: set[asyncio.Future[Outcome | None]] = set()
-        self._turns: dict[Place, asyncio.Future[None]] = {}
+        self._turns: Turns[Place] = Turns()
         self._queued: dict[Place, int] = {}
         self._refusals: dict[Place, Refusal] = {}
         self._away_until = float("-inf")
@@ -108,14 +93,14 @@ class BudgetGate:
                     f"{hard[0].budget.id} cannot be kept; the operator can set one with `tollkeeper prices set`."
                 )
             estimate_nanos = 0
-        demands = [Demand(each.place, each.budget.limit_at(now)) for each in hard]
+        demands = [Demand(each.place, each.budget.limit_at(now), each.budget.version) for each in hard]
         slices = await self._hold(demands, estimate_nanos) if demands else ()
         return Admission(self._allowance, slices=slices, held=estimate_nanos, soft=soft)
 
     def hold_again(self, admission: Admission, estimate_nanos: int) -> Admission | None:
         """Another attempt of a request whose last one was settled; None where what is leased has no room for it."""
         now = self._around.now()
-        demands = [Demand(part.place, part.limit_nanos) for part in admission.slices]
+        demands = [Demand(part.place, part.limit_nanos, part.version) for part in admission.slices]
         match self._allowance.hold(demands, estimate_nanos, now=now, monotonic=self._around.monotonic()):
             case Held(slices):
                 soft = [charge for charge in admission.charges if charge.lease_id == NO_LEASE]
@@ -165,20 +150,17 @@ class BudgetGate:
 
     async def _fill(self, short: Sequence[Demand], amount: int) -> Outcome:
         """Ask the store, or wait for somebody who does already and then look again."""
-        for demand in short:
-            turn = self._turns.get(demand.place)
-            if turn is not None:
-                self._queue(short, amount)
-                try:
-                    await asyncio.shield(turn)
-                finally:
-                    self._queue(short, -amount)
-                return ()
+        places = [demand.place for demand in short]
+        if self._turns.taken(places):
+            self._queue(short, amount)
+            try:
+                await self._turns.wait(places)
+            finally:
+                self._queue(short, -amount)
+            return ()
         if self._around.monotonic() < self._away_until:
             raise UnavailableError(STORE_AWAY, reason="store_unavailable")
-        asking = asyncio.ensure_future(
-            self._ask(short, amount, turn=self._take([each.place for each in short]))
-        )
+        asking = asyncio.ensure_future(self._ask(short, amount, turn=self._turns.take(places)))
         self._asking.add(asking)  # it outlives a client that leaves: its answer must not be lost
         asking.add_done_callback(self._asking.discard)
         outcome = await asyncio.shield(asking)
@@ -186,7 +168,7 @@ class BudgetGate:
             raise UnavailableError(STORE_AWAY, reason="store_unavailable")
         return outcome
 
-    async def _ask(self, short: Sequence[Demand], amount: int, *, turn: Turn) -> Outcome | None:
+    async def _ask(self, short: Sequence[Demand], amount: int, *, turn: Turn[Place]) -> Outcome | None:
         """None where the store does not answer."""
         around = self._around
         queued = max(self._queued.get(demand.place, 0) for demand in short)
@@ -201,7 +183,7 @@ class BudgetGate:
             self._away_until = around.monotonic() + REMEMBER_S
             return None
         finally:
-            self._end(turn)
+            self._turns.end(turn)
         monotonic = around.monotonic()
         self._allowance.answered(wants, outcome, deadline=asked_at + TTL_S - MARGIN_S, monotonic=monotonic)
         if isinstance(outcome, Exhausted):
@@ -249,12 +231,12 @@ class BudgetGate:
         steps = self._allowance.give_back(everything=everything)
         if not steps:
             return
-        turn = self._take([step.part.place for step in steps if step.part.busy])
+        turn = self._turns.take([step.part.place for step in steps if step.part.busy])
         results: list[Lease | Busy | Lost] = []
         try:
             results = await self._around.in_thread(partial(self._return, steps))
         finally:
-            self._end(turn)
+            self._turns.end(turn)
             self._allowance.given_back(steps, results, monotonic=self._around.monotonic())
 
     def _return(self, steps: Sequence[GivingBack]) -> list[Lease | Busy | Lost]:
@@ -265,17 +247,6 @@ class BudgetGate:
                 else leases.shrink(tx, step.part.lease_id, holder=self._holder, to=step.total)
                 for step in steps
             ]
-
-    def _take(self, places: Sequence[Place]) -> Turn:
-        turn = Turn(tuple(places), asyncio.get_running_loop().create_future())
-        for place in places:
-            self._turns[place] = turn.done
-        return turn
-
-    def _end(self, turn: Turn) -> None:
-        for place in turn.places:
-            del self._turns[place]
-        turn.done.set_result(None)
 
     def _queue(self, demands: Sequence[Demand], amount: int) -> None:
         for demand in demands:

@@ -50,6 +50,7 @@ class Acquired(msgspec.Struct, frozen=True):
     lease_id: int
     granted: int
     limit_nanos: int
+    version: int
     free_nanos: int
     starts_at: datetime
     ends_at: datetime | None
@@ -238,6 +239,7 @@ def _grant(tx: Connection, plan: _Plan, *, holder: str, now: datetime, expires_a
         lease_id=want.lease_id,
         granted=after.granted,
         limit_nanos=period.limit(now),
+        version=period.budget.version,
         free_nanos=period.free(now) - amount,
         starts_at=period.key[2],
         ends_at=period.ends_at,

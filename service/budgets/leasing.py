@@ -44,13 +44,14 @@ def granted(lease: Lease, *, need: int, want: int, free: int, holders: int) -> L
     """*lease* with room for *need* in total, better for *want*; None where *free* has no room for it.
 
     *need* and *want* are totals, spending included, so that asking again after a lost answer takes nothing twice.
+    *free* is negative once the limit was lowered below what is committed: then the lease itself is cut.
     *holders* counts the active leases of the period, this one included.
     """
     missing = need - lease.reserve
-    if missing <= 0:
-        return replace(lease, granted=lease.reserve)
     if missing > free:
         return None
+    if missing <= 0:
+        return replace(lease, granted=lease.reserve + min(0, free))
     share = max(missing, free // (SHARE_OF_FREE * holders))
     extra = min(max(want - lease.reserve, missing), share)
     return replace(lease, granted=lease.reserve + extra)

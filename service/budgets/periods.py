@@ -16,6 +16,7 @@ from service.budgets.policy import Budget, Scope, TemporaryRaise
 from service.budgets.windows import Period, WindowRule, period_of
 from service.store.budget_tables import budget as budget_table
 from service.store.budget_tables import budget_lease, budget_period
+from service.store.types import to_micros
 
 Place = tuple[str, str]
 """Budget id and subject."""
@@ -73,6 +74,7 @@ def budget_from(row: RowMapping) -> Budget:
         models=None if fields["models"] is None else tuple(fields["models"]),
         thresholds=tuple(fields["thresholds"]),
         raised=raised,
+        version=to_micros(fields["updated_at"]),
     )
 
 

@@ -38,7 +38,10 @@ class TemporaryRaise(msgspec.Struct, frozen=True):
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
-    """A budget. *models* None means every model; *thresholds* are shares of the limit that alerts watch."""
+    """A budget. *models* None means every model; *thresholds* are shares of the limit that alerts watch.
+
+    *version* grows with every change: what was leased under an older one has to be asked for anew.
+    """
 
     id: str
     scope: Scope
@@ -48,6 +51,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] | None = None
     thresholds: tuple[float, ...] = ()
     raised: TemporaryRaise | None = None
+    version: int = 0
 
     def limit_at(self, instant: datetime) -> int:
         """The limit in force, a temporary raise included."""

@@ -40,7 +40,9 @@ COMMANDS: Mapping[str, Place] = {
         "service.cli.prices:prices", "Show, set, import and update prices; rate past usage again."
     ),
     "usage": Place("service.cli.usage:usage", "Usage and cost, by any dimension."),
-    "reconcile": Place("service.cli.reconcile:reconcile", "Our books beside a provider's usage or cost report."),
+    "reconcile": Place(
+        "service.cli.reconcile:reconcile", "Our books beside a provider's usage or cost report."
+    ),
     "requests": Place("service.cli.requests:requests", "The log of requests; one whole request by its id."),
     "export": Place(
         "service.cli.export:export", "Write requests, usage or FOCUS rows to CSV, JSONL or Parquet."

@@ -16,7 +16,7 @@ from service.ledger.repricer import Repricer, Wanted
 from service.ledger.repricing import Diff, Group
 from service.pricing.catalog import load_book
 from service.pricing.money import format_usd
-from service.reporting.intervals import Span, time_zone
+from service.reporting.intervals import time_zone, widened
 from service.reporting.unpriced import UnpricedModel, unpriced_models
 
 DEFAULT_RANGE = timedelta(days=30)
@@ -53,7 +53,7 @@ def unpriced(*, as_json: bool, **options: Any) -> None:
     now = utc_now()
     since, until = _span(options, timezone=settings.accounting.reporting_timezone, now=now)
     with open_store(settings) as store, store.read() as tx:
-        span = Span(since or (until - DEFAULT_RANGE), until)
+        span = widened(since or (until - DEFAULT_RANGE), until)
         found = unpriced_models(tx, span, book=load_book(tx))
     if as_json:
         print_json(found)

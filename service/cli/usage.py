@@ -29,7 +29,9 @@ _SHOWN = (
 
 
 @click.command()
-@click.option("--group-by", "--by", "group_by", default="", help="Dimensions, separated by commas: model,key,project,…")
+@click.option(
+    "--group-by", "--by", "group_by", default="", help="Dimensions, separated by commas: model,key,project,…"
+)
 @click.option(
     "--interval", type=click.Choice(get_args(Interval)), help="One row for each (default: one in all)."
 )

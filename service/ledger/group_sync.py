@@ -34,11 +34,6 @@ class GroupSync:
         self._thread = threading.Thread(target=self._run, name="journal-sync", daemon=True)
         self._thread.start()
 
-    @property
-    def position(self) -> int:
-        """The end of what was noted so far."""
-        return self._position
-
     def note(self, segment: Segment, frame: bytes) -> int:
         """*frame* was appended to *segment*; returns the position to wait for."""
         with self._lock:

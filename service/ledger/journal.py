@@ -8,8 +8,7 @@ Room: an open request owns space for its completion (`RESERVE` bytes), on disk a
 had, because the disk or the size cap is full, `open` raises `JournalFullError` and what is open is still safe.
 
 Fault: after an error of `fdatasync` the kernel may have dropped the pages, so the same file is never synced
-again; its unsynced frames are written once more into a new segment and the alarm is raised. A segment that does not
-take a write is left for a new one.
+again; its unsynced frames are written once more into a new segment and the alarm is raised.
 """
 
 import os
@@ -90,14 +89,8 @@ class Journal:
         with self._lock:
             identifier = intent.opening.id
             self._ensure(len(frame) + RESERVE)
-            try:
-                position = self._append(frame, identifier)
-            except OSError as error:
-                raise JournalFullError(
-                    f"the journal {self.directory} cannot be written: {error.strerror}"
-                ) from error
             self._open.add(identifier)
-            return position
+            return self._append(frame, identifier)
 
     def progress(self, progress: Progress) -> None:
         """Append a PROGRESS where room allows; it is an aid, never a duty."""
@@ -110,8 +103,7 @@ class Journal:
         """Append a COMPLETION; an opened record always fits. Returns the position to wait for with `synced`.
 
         A record that would not fit into its reserve is shortened, also for the caller. A record without an intent
-        (a refusal) raises JournalFullError where there is no room. Where the disk takes nothing any more, the alarm is
-        raised and memory is all that holds the record.
+        (a refusal) raises JournalFullError where there is no room.
         """
         body = self._encode(record)
         if len(body) > LARGEST_COMPLETION:
@@ -123,13 +115,7 @@ class Journal:
                 self._open.discard(record.id)
             else:
                 self._ensure(len(frame))
-            try:
-                return self._append(frame, record.id)
-            except OSError as error:
-                self._alarm(
-                    f"a record is in memory only: {self.directory} cannot be written: {error.strerror}"
-                )
-                return self._sync.position
+            return self._append(frame, record.id)
 
     def repeat(self, identifier: bytes, count: int) -> None:
         """Append a REPEAT of a coalesced refusal, where room allows."""
@@ -198,12 +184,7 @@ class Journal:
         chain = self._chain
         if chain.current.free < len(frame):
             chain.current = chain.following()
-        try:
-            self._write(chain.current, frame)
-        except OSError as error:
-            self._alarm(f"{chain.current.path} cannot be written: {error.strerror}; a new segment is begun")
-            chain.current = chain.allocate(after=chain.current)
-            self._write(chain.current, frame)
+        self._write(chain.current, frame)
         segment = chain.current
         known = self._where.get(identifier, ())
         if not known or known[-1] is not segment:

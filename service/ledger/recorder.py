@@ -69,10 +69,19 @@ class Recorder:
 
     async def put_and_wait(self, record: RequestRecord) -> None:
         """As `put`, and wait until the store has committed the record (`durability = "store"`)."""
+        self.put(record, may_spill=False)
+        await self.committed(record)
+
+    async def committed(self, record: RequestRecord) -> None:
+        """Wait until the store has a record that was `put` without `may_spill`; at once if it has it already."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         self._waiters[record.id] = (loop, future)
-        self._queue.append(record)
+        if not self._journal.in_memory(
+            record.id
+        ):  # the thread forgets a record first and wakes its waiter then
+            self._waiters.pop(record.id, None)
+            return
         self._wake.set()
         await future
 

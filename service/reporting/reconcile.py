@@ -18,7 +18,7 @@ import msgspec
 from service.errors import InvalidInputError
 from service.reporting import books as ours
 from service.reporting.books import Books
-from service.reporting.intervals import QUARTER, Span
+from service.reporting.intervals import QUARTER, Span, widened
 from service.reporting.provider_report import ALL_MODELS, EXACT, REQUESTS, TOTAL, Billed
 from service.store.types import MICROSECOND
 
@@ -94,9 +94,9 @@ class _Cell(msgspec.Struct):
 
 
 def period(entries: Iterable[Billed]) -> Span:
-    """The time that the report is about."""
+    """The time that the report is about; InvalidInputError where nobody can have used a model yet."""
     spans = [entry.span for entry in entries]
-    return Span(min(span.since for span in spans), max(span.until for span in spans))
+    return widened(min(span.since for span in spans), max(span.until for span in spans))
 
 
 def reconcile(entries: Sequence[Billed], books: Books) -> list[Figure]:
@@ -145,10 +145,9 @@ def _left_out(cells: Iterable[_Cell], books: Books, *, days: dict[date, tuple[Sp
     said = {(cell.day, cell.model, cell.meter) for cell in cells}
     by_model = [cell for cell in cells if cell.model != ALL_MODELS]
     meters = {(cell.meter, cell.quantity is not None, cell.cost is not None) for cell in by_model}
+    # in a bill by lines, a total of ours would count the lines a second time
     if any(has_cost and meter != TOTAL for meter, _has_quantity, has_cost in meters):
-        meters = {
-            kind for kind in meters if kind[0] != TOTAL
-        }  # a bill by lines: a total would count them twice
+        meters = {kind for kind in meters if kind[0] != TOTAL}
     found = []
     for day, spans in days.items():
         for model in books.models:
@@ -286,8 +285,8 @@ class _Comparison:
             )
             if cell.quantity is not None:
                 apart += abs(quantity - cell.quantity)
-            elif cell.cost is not None:
-                difference = abs(EXACT.subtract(usd(nanos), cell.cost))
+            else:
+                difference = abs(EXACT.subtract(usd(nanos), cell.cost or Decimal(0)))
                 apart = EXACT.add(apart, difference if difference > cell.slack else Decimal(0))
         return apart
 

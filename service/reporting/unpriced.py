@@ -13,13 +13,12 @@ from service.reporting.intervals import Span
 from service.reporting.queries import changes
 from service.store.spans import started_within
 from service.store.tables import request_record
-from service.store.types import from_micros
 
 
 class UnpricedModel(msgspec.Struct, frozen=True, kw_only=True):
     """Usage of one model at one upstream that has no cost yet. *remedy* is the command that gives it one."""
 
-    model: str | None
+    model: str
     provider: str | None
     upstream: str
     requests: int
@@ -65,20 +64,14 @@ def _unpriced(span: Span) -> Select[Any]:
 
 
 def _model(row: dict[str, Any], *, book: PriceBook) -> UnpricedModel:
-    model, provider = row["model"] or None, row["provider"]
+    model, provider = row["model"], row["provider"]
     card_id = row.pop("price_id")
-    for name in ("first_seen", "last_seen"):
-        if not isinstance(row[name], datetime):
-            row[name] = from_micros(row[name])
     for name in ("requests", "input_tokens", "output_tokens"):
         row[name] = int(row[name])
-    card = None
-    if model is not None:
-        card = book.resolve(provider=provider, model=model, at=row["last_seen"], upstream=row["upstream"])
-    row["model"] = model
+    card = book.resolve(provider=provider, model=model, at=row["last_seen"], upstream=row["upstream"])
     # a card that rated the usage already, and found no rate for it, will find none again
     has_price = card is not None and card.id != card_id
-    return UnpricedModel(**row, remedy=_remedy(model or "", provider, has_price=has_price))
+    return UnpricedModel(**row, remedy=_remedy(model, provider, has_price=has_price))
 
 
 def _remedy(model: str, provider: str | None, *, has_price: bool) -> str:

@@ -100,7 +100,9 @@ def _unavailable(store: Store) -> Iterator[None]:
         raise StoreUnavailableError(f"the store {store} cannot be used now: {error.orig}") from error
     except DBAPIError as error:
         if isinstance(error.orig, sqlite3.DatabaseError) and "not a database" in str(error.orig):
-            raise StoreSchemaError(f"{store} is not a SQLite database; name another file in store.url") from error
+            raise StoreSchemaError(
+                f"{store} is not a SQLite database; name another file in store.url"
+            ) from error
         if error.connection_invalidated:
             raise StoreUnavailableError(f"the store {store} cannot be used now: {error.orig}") from error
         raise

@@ -14,13 +14,13 @@ from service.store.types import to_micros
 
 
 def id_floor(instant: datetime) -> UUID:
-    """The smallest identifier that an instant's millisecond can have."""
-    return UUID(int=(to_micros(instant) // 1000) << 80)
+    """The smallest identifier that an instant's millisecond can have; no identifier is older than 1970."""
+    return UUID(int=max(0, to_micros(instant) // 1000) << 80)
 
 
 def id_ceiling(instant: datetime) -> UUID:
     """An identifier above every one of the instants before *instant*."""
-    return UUID(int=-(-to_micros(instant) // 1000) << 80)
+    return UUID(int=max(0, -(-to_micros(instant) // 1000)) << 80)
 
 
 def started_within(since: datetime, until: datetime) -> ColumnElement[bool]:

@@ -12,7 +12,7 @@ from service.usage.dialects import Dialect
 _EXACT = Context(prec=60)
 _USD_TO_NANOS = 9
 _TICKS_TO_NANOS = -1
-_LARGEST_MAGNITUDE = 18
+_LARGEST_MAGNITUDE = 17
 """More nano-USD digits than any bill has: a typing error or an attack."""
 
 

@@ -121,6 +121,12 @@ def test_defaults_are_openai_s(books: Api) -> None:
     assert len(get(books, "/costs", start_time=SECOND)["data"]) == 7
 
 
+def test_everything_is_asked_for_from_0_on(books: Api) -> None:
+    page = get(books, "/usage/completions", start_time=0, limit=2)
+    assert [bucket["start_time"] for bucket in page["data"]] == [315_532_800, 315_619_200]
+    assert page["has_more"] is True
+
+
 def test_buckets_begin_where_days_begin(books: Api) -> None:
     page = get(books, "/usage/completions", start_time=SECOND + 5_000, end_time=SECOND + DAY)
     assert [(bucket["start_time"], bucket["end_time"]) for bucket in page["data"]] == [(SECOND, SECOND + DAY)]

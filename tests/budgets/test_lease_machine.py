@@ -50,7 +50,8 @@ class LeaseMachine(RuleBasedStateMachine):
         chosen = [self.budgets[0]] if which == 0 else [self.budgets[1]] if which == 1 else self.budgets
         current = [self.world.books.budget(each.id) for each in chosen]
         return sorted(
-            (Demand((each.id, ""), each.limit_nanos) for each in current), key=lambda each: each.place
+            (Demand((each.id, ""), each.limit_nanos, each.version) for each in current),
+            key=lambda each: each.place,
         )
 
     def relay(self, which: int) -> Relay:
@@ -108,7 +109,9 @@ class LeaseMachine(RuleBasedStateMachine):
 
     @rule(who=st.integers(0, 5), drift=drifts)
     def drift(self, who: int, drift: timedelta) -> None:
-        self.relay(who).drift = drift
+        relay = self.relay(who)
+        relay.clock_was_set = relay.clock_was_set or relay.drift != drift
+        relay.drift = drift
 
     @rule(which=st.integers(0, 1), limit=st.sampled_from([1, 200, LIMIT, 2 * LIMIT]))
     def change_limit(self, which: int, limit: int) -> None:

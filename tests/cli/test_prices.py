@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from service.app import prepare_store
+from service.pricing.genai import import_genai_prices
 from service.reporting.check import check
 from service.store.engine import Store
 from service.store.revision import read_revision
@@ -44,6 +46,31 @@ def test_set_show_list_and_end(on_store: Cli, store: Store) -> None:
     assert on_store.ok("prices", "list", "--json").json == []
     assert [one["status"] for one in on_store.ok("prices", "list", "--all", "--json").json] == ["ended"]
     assert "has already ended" in on_store.refused("prices", "end", created["id"])
+
+
+def test_instants_may_be_said(on_store: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.cli.prices.PAGE", 1)
+    old, new = (
+        on_store.ok("prices", "set", "m", "--input", amount, "--from", since, "--json").json["added"][0]["id"]
+        for amount, since in (("1", "2026-01-01"), ("2", "2026-02-01"))
+    )
+    assert on_store.ok("prices", "show", "m", "--at", "2026-01-15", "--json").json["id"] == old
+    assert on_store.ok("prices", "show", "m", "--at", "2026-02-15", "--json").json["id"] == new
+    ended = on_store.ok("prices", "end", new, "--at", "2026-02-10", "--json").json
+    assert (ended["status"], ended["effective_to"]) == ("ended", "2026-02-10T00:00:00Z")
+    assert on_store.ok("prices", "show", "m", "--at", "2026-02-15", "--json").json["id"] == old
+    assert [one["id"] for one in on_store.ok("prices", "list", "--json").json] == [old]
+    assert {one["id"] for one in on_store.ok("prices", "list", "--all", "--json").json} == {old, new}
+
+
+def test_an_older_package_says_that_the_book_goes_on(on_store: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert on_store.ok("prices", "update").out.startswith("genai-prices ")
+    cards = tuple(replace(one, id=f"{one.id}x", source_version="9.9") for one in import_genai_prices()[:5])
+    for found in (cards, import_genai_prices()):
+        monkeypatch.setattr("service.cli.prices.import_genai_prices", lambda found=found: found)
+        outcome = on_store.ok("prices", "update")
+    assert " imported after 9.9: " in outcome.out
+    assert outcome.err == "The book goes on with 9.9, which was imported later: upgrade genai-prices.\n"
 
 
 def test_people_get_tables(on_store: Cli) -> None:
@@ -128,6 +155,7 @@ def test_amounts_that_are_no_plain_decimals_are_refused(on_store: Cli, store: St
         (("reprice", "--since", "soon"), "--since is 'soon'"),
         (("reprice", "--timezone", "Mars"), "timezone is 'Mars'"),
         (("reprice", "--reason", " "), "reason must be one line"),
+        (("unpriced", "--since", "0001-01-01"), "since is in the year 1;"),
         (("unpriced", "--until", "soon"), "--until is 'soon'"),
     ],
 )
@@ -171,12 +199,14 @@ def test_a_file_with_a_key_that_does_not_exist_changes_nothing(on_store: Cli, st
     assert on_store.ok("prices", "list", "--json").json == []
 
 
-def test_files_that_are_none(cli: Cli) -> None:
+def test_files_that_are_none(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("p.txt").write_text("")
     assert "say --format" in cli.refused("prices", "import", "p.txt")
     Path("p.csv").write_bytes(b"model\n\xff")
     assert "p.csv is not UTF-8" in cli.refused("prices", "import", "p.csv")
     assert cli("prices", "import", "absent.csv").code == 2
+    monkeypatch.setattr("service.cli.price_changes.LARGEST_FILE", 3)
+    assert "is larger than" in cli.refused("prices", "import", "p.csv")
 
 
 def test_update_imports_the_installed_prices(on_store: Cli, store: Store) -> None:

@@ -88,6 +88,15 @@ def test_a_page_of_openai_s_costs(on_store: Cli) -> None:
     assert "Note: the report says that more pages follow" in outcome.err
 
 
+@pytest.mark.usefixtures("books")
+def test_counts_alone_have_no_costs_to_sum(on_store: Cli) -> None:
+    Path("usage.csv").write_text(HEADER + "2026-03-06,gpt-4o,input_tokens,1000,\n")
+    outcome = on_store.ok("reconcile", "usage.csv", "--provider", "openai", "--json", "--all")
+    assert outcome.json["total"] == {"our_usd": None, "their_usd": None, "difference_usd": None}
+    assert outcome.json["data"][0]["their_usd"] is None
+    assert on_store.ok("reconcile", "usage.csv", "--provider", "openai").err == "1 of 1 figures agree.\n"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -95,6 +104,11 @@ def test_a_page_of_openai_s_costs(on_store: Cli) -> None:
         (HEADER + "2026-03-06,m,input,1,-1", "line 2: cost is '-1'"),
         (HEADER + "2026-03-06,m,input,1,1e5", "line 2: cost is '1e5'"),
         (HEADER + "2026-03-06,m,input,1," + "1" * 31, "line 2: cost has more than 30 digits"),
+        (HEADER + "0001-01-01,m,input,1,", "since is in the year 1;"),
+        (
+            '{"data":[{"start_time":0,"end_time":900,"results":[{"input_tokens":1}]}]}',
+            "since is in the year 1970",
+        ),
         ("{", "the report is not valid JSON"),
         ("", "date is no column"),
         (HEADER, "the report has no usage and no costs"),
@@ -105,12 +119,15 @@ def test_mistakes_are_one_line(on_store: Cli, text: str, said: str) -> None:
     assert said in on_store.refused("reconcile", "bill.csv", "--provider", "openai")
 
 
-def test_other_mistakes(cli: Cli) -> None:
+def test_other_mistakes(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("bill.csv").write_text(AGREEING)
     assert "timezone is 'Mars'" in cli.refused(
         "reconcile", "bill.csv", "--provider", "x", "--timezone", "Mars"
     )
     assert "does not exist yet" in cli.refused("reconcile", "bill.csv", "--provider", "x")
+    with monkeypatch.context() as patched:
+        patched.setattr("service.cli.reconcile.LARGEST_FILE", 10)
+        assert "is larger than" in cli.refused("reconcile", "bill.csv", "--provider", "x")
     assert cli("reconcile", "bill.csv").code == 2
     assert cli("reconcile", "absent.csv", "--provider", "x").code == 2
     Path("bill.csv").write_bytes(b"\xff\xfe")

@@ -35,4 +35,4 @@ def test_a_full_journal_refuses_new_requests_and_loses_no_open_one(tmp_path: Pat
     assert verdict.clean, str(verdict)
     assert refused > 20
     assert verdict.outcomes["rejected_unavailable"] > 0
-    assert alarms == 1
+    assert alarms >= 1

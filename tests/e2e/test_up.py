@@ -97,7 +97,7 @@ def test_the_node_sdk_holds_its_whole_conversation_through_the_relay(up: Running
     _await_more(folder, before)
 
 
-def test_the_snippet_works_with_curl_as_it_is_printed(up: Running, folder: Path) -> None:
+def test_the_snippet_works_with_curl_as_it_is_printed(up: Running) -> None:
     text = "".join(up.output)
     assert "SIMULATED" in text
     script = "\n".join(

@@ -83,8 +83,6 @@ class Disk:
 
     def __init__(self) -> None:
         self.full = False
-        self.unwritable: set[Path] = set()
-        self.writes_fail = False
         self.syncs_to_fail = 0
         self.synced: list[Path] = []
 
@@ -97,11 +95,6 @@ class DiskSegment(Segment):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._disk = disk
         super().__init__(path, size=size)
-
-    def write(self, frame: bytes) -> None:
-        if self._disk.writes_fail or self.path in self._disk.unwritable:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-        super().write(frame)
 
     def sync(self) -> None:
         if self._disk.syncs_to_fail > 0 and not self.failed:

@@ -259,5 +259,5 @@ def test_whatever_happens_every_request_has_exactly_one_record(
     monkeypatch.setattr("service.ledger.group_sync.RETRY_S", 0.01)
     Crashes.store = sqlite_store
     run_state_machine_as_test(
-        Crashes, settings=settings(max_examples=40, stateful_step_count=40, deadline=None)
+        Crashes, settings=settings(max_examples=12, stateful_step_count=30, deadline=None)
     )

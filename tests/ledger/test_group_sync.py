@@ -18,17 +18,21 @@ TIMEOUT_S = 30
 
 
 class Failures:
-    """What `on_failure` was told; *move_to* is where the frames are written again, if anywhere."""
+    """What `on_failure` was told. *move_to*: where the frames are written again; *meanwhile*: a frame that comes."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.seen: list[tuple[Path, list[bytes], int | None]] = []
         self.move_to: Segment | None = None
+        self.meanwhile = b""
         self.happened = threading.Event()
         self.sync: GroupSync
 
     def __call__(self, failed: Segment, frames: list[bytes], error: OSError) -> None:
         self.seen.append((failed.path, list(frames), error.errno))
+        if self.meanwhile:
+            self.sync.note(failed, self.meanwhile)
+            self.meanwhile = b""
         self.sync.again(self.move_to or failed, frames)
         self.happened.set()
 
@@ -61,7 +65,6 @@ def test_waiters_of_one_group_share_one_sync(tmp_path: Path) -> None:
     with syncing(tmp_path) as (sync, failures):
         positions = [sync.note(made, b"x" * length) for length in (5, 7, 9)]
         assert positions == [5, 12, 21]
-        assert sync.position == 21
         wait(sync, *positions)
         assert 1 <= len(disk.synced) <= len(positions)
         before = len(disk.synced)
@@ -103,15 +106,16 @@ def test_without_another_place_the_failed_file_is_not_synced_again(
     disk.syncs_to_fail = 1
     failing, fresh = segment(tmp_path, disk, 1), segment(tmp_path, disk, 2)
     with syncing(tmp_path) as (sync, failures):
+        failures.meanwhile = b"two"
         first = sync.note(failing, b"one")
         assert failures.happened.wait(TIMEOUT_S)
-        second = sync.note(failing, b"two")
+        second = sync.note(failing, b"three")
         failures.happened.clear()
         assert failures.happened.wait(TIMEOUT_S)
         assert disk.synced == []
         failures.move_to = fresh
         wait(sync, first, second)
-        assert failures.seen[-1][1] == [b"one", b"two"], "in the order in which they were written"
+        assert failures.seen[-1][1] == [b"one", b"two", b"three"], "in the order in which they were written"
         assert disk.synced == [fresh.path]
 
 
@@ -121,11 +125,10 @@ def test_a_deleted_segment_fails_nobody(tmp_path: Path) -> None:
     with syncing(tmp_path) as (sync, failures):
         disk.syncs_to_fail = 1
         gone.path.unlink()
-        position = sync.note(gone, b"frame")
-        wait(sync, position)
-        sync.note(kept, b"frame")
+        wait(sync, sync.note(gone, b"frame"))
+        position = sync.note(kept, b"frame")
         sync.forget(kept)
-        wait(sync, sync.position)
+        wait(sync, position)
         assert failures.seen == []
     assert kept.path not in disk.synced
 

@@ -219,6 +219,20 @@ def test_who_waits_for_the_store_is_told_when_it_has_the_record(bench: Bench) ->
     bench.wait(lambda: bench.recorder.written == 3)
 
 
+def test_who_asks_later_is_told_at_once(bench: Bench) -> None:
+    bench.recorder.start()
+    [record] = bench.record(1)
+    bench.wait(lambda: bench.recorder.backlog == 0)
+
+    async def ask() -> None:
+        async with asyncio.timeout(TIMEOUT_S):
+            await bench.recorder.committed(record)
+        assert bench.stored() == [record.id]
+
+    asyncio.run(ask())
+    assert bench.recorder._waiters == {}
+
+
 def test_who_waits_for_a_store_that_is_away_waits(bench: Bench) -> None:
     bench.writer.failure = StoreUnavailableError("the store is away")
     bench.recorder.start()

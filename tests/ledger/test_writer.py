@@ -90,7 +90,7 @@ def test_an_empty_batch_is_none(store: Store) -> None:
     assert writer(store).write([]) == 0
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 2**32))
 def test_batches_in_any_order_and_overlap_give_the_same_books(sqlite_store: Store, seed: int) -> None:
     random = Random(seed)

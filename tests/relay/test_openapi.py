@@ -67,7 +67,10 @@ def test_every_text_is_english() -> None:
 
 
 def test_admin_paths_join_without_changing_the_relays() -> None:
-    admin = {"paths": {"/admin/v1/keys": {"get": {}}}, "components": {"schemas": {"Error": {}, "Key": {}}}}
+    admin: dict[str, Any] = {
+        "paths": {"/admin/v1/keys": {"get": {}}},
+        "components": {"schemas": {"Error": {}, "Key": {}}},
+    }
     document = merged(admin)
     assert "/admin/v1/keys" in document["paths"]
     assert relay_document()["components"]["schemas"]["Error"] == document["components"]["schemas"]["Error"]

@@ -126,6 +126,7 @@ def test_several_pages_and_what_is_missing() -> None:
     ("document", "field"),
     [
         (page(bucket(cost(-1))), "data[0].results[0].amount.value"),
+        (page(bucket(cost("abc"))), "data[0].results[0].amount.value"),
         (page(bucket(cost("NaN"))), "data[0].results[0].amount.value"),
         (page(bucket(cost("Infinity"))), "data[0].results[0].amount.value"),
         (page(bucket(cost("1e30"))), "data[0].results[0].amount.value"),

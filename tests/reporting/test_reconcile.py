@@ -107,6 +107,33 @@ def test_unpriced_usage_explains_a_lower_cost_and_is_no_silent_zero(store: Store
     assert reasons[0].text == "1 of our requests, 1100 tokens, have no price"
 
 
+def test_what_is_priced_in_part_is_named(store: Store) -> None:
+    audio = TokenUsage(input_tokens=1_000, output_tokens=100, audio_input_tokens=500)
+    write(store, [one(1, usage=audio)])
+    figures = compared(store, bill("2026-03-06,gpt-4o,input,500,5"))
+    assert [reason.kind for figure in figures if figure.meter == "input" for reason in figure.reasons] == [
+        "partial",
+        "price",
+    ]
+
+
+def test_costs_without_quantities_find_the_hour_too(store: Store) -> None:
+    write(store, [one(minute) for minute in range(0, 2 * 1_440, 60)])
+    figures = compared(store, bill("2026-03-05,,,,0.009", "2026-03-06,,,,0.072", "2026-03-07,,,,0.063"))
+    assert kinds(figures) == {"timezone_edge"}  # theirs begin three hours later
+
+
+def test_a_cost_without_a_quantity_has_no_price_to_compare(store: Store) -> None:
+    fresh = TokenUsage(input_tokens=10, output_tokens=1)
+    write(store, [one(1), one(2, upstream_model="o1", usage=fresh)])
+    figures = compared(store, bill("2026-03-06,gpt-4o,input,,5", "2026-03-06,gpt-4o,cached input,,0.0005"))
+    assert [(figure.meter, kinds([figure])) for figure in figures if figure.model == "gpt-4o"] == [
+        ("cache_read_input", set()),
+        ("input", {"unexplained"}),
+    ]
+    assert [figure.meter for figure in figures if figure.model == "o1"] == []
+
+
 def test_estimates_explain_a_difference_of_quantity(store: Store) -> None:
     estimated = one(2, usage_source="estimated", usage_low=900, usage_high=1_400)
     write(store, [one(1), estimated])

@@ -95,7 +95,8 @@ class SqlBooks:
     def set_limit(self, budget_id: str, limit_nanos: int) -> None:
         with self._store.write() as tx:
             changed = update(budget_table).where(budget_table.c.id == budget_id)
-            tx.execute(changed.values(limit_nanos=limit_nanos))
+            later = from_micros(self.budget(budget_id).version + 1)
+            tx.execute(changed.values(limit_nanos=limit_nanos, updated_at=later))
 
     def budget(self, budget_id: str) -> Budget:
         with self._store.read() as tx:
@@ -193,6 +194,7 @@ class MemoryBooks:
             lease_id=want.lease_id,
             granted=after.granted,
             limit_nanos=limit,
+            version=self._budgets[key[0]].version,
             free_nanos=limit - period.committed,
             starts_at=key[2],
             ends_at=period.ends_at,
@@ -288,7 +290,8 @@ class MemoryBooks:
             period.direct += cost
 
     def set_limit(self, budget_id: str, limit_nanos: int) -> None:
-        changed = msgspec.structs.replace(self._budgets[budget_id], limit_nanos=limit_nanos)
+        known = self._budgets[budget_id]
+        changed = msgspec.structs.replace(known, limit_nanos=limit_nanos, version=known.version + 1)
         self._budgets[budget_id] = changed
 
     def budget(self, budget_id: str) -> Budget:

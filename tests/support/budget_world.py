@@ -15,6 +15,7 @@ from service.budgets.leases import Busy, Exhausted, Lost, Outcome
 from service.budgets.leasing import Lease
 from service.budgets.periods import PeriodKey
 from service.budgets.settling import Charge, Spending
+from service.budgets.windows import period_of
 from service.store.types import to_micros
 from tests.support.budget_books import Books
 
@@ -63,6 +64,7 @@ class Relay:
         self.holder = holder
         self.allowance = Allowance(new_id=new_id)
         self.drift = timedelta(0)
+        self.clock_was_set = False
         self.running: list[Request] = []
         self.unflushed: list[Record] = []
         self.cut_off = False
@@ -87,6 +89,8 @@ class World:
         self.recorded: dict[PeriodKey, int] = {}
         self.limits: dict[str, int] = {}
         self.disk_lost = False
+        self.alive_until: dict[int, float] = {}
+        self.ended: set[int] = set()
         self.refused: list[Exhausted] = []
 
     # Relays come and go.
@@ -133,6 +137,7 @@ class World:
                 keys = [leases[part.lease_id][0] for part in held.slices]
                 request = Request(held.slices, keys, held=amount, at=to_micros(now))
                 relay.running.append(request)
+                self._check_hold(relay, request, demands, now=now)
                 return request
             if relay.cut_off:
                 return None
@@ -151,6 +156,8 @@ class World:
         outcome = None
         if fate is not Fate.LOST:
             outcome = self.books.acquire(wants, holder=relay.holder, now=now, expires_at=now + TTL)
+            if isinstance(outcome, tuple):
+                self._check_grant(relay, [acquired.lease_id for acquired in outcome])
         if fate is not Fate.ANSWERED or outcome is None:
             allowance.unanswered(wants)
             return None
@@ -201,6 +208,9 @@ class World:
         ids = [part.lease_id for part in allowance.living if part.stored]
         if fate is not Fate.LOST:
             self.books.renew(holder=relay.holder, now=now, expires_at=now + TTL)
+            for lease_id in ids:
+                if self._living(relay, lease_id):
+                    self.alive_until[lease_id] = self.elapsed_s + TTL.total_seconds()
             if fate is Fate.ANSWERED:
                 deadline = self.elapsed_s + (TTL - MARGIN).total_seconds()
                 heard = self.books.recalls(ids, now=now)
@@ -241,6 +251,34 @@ class World:
 
     # What must hold.
 
+    def _living(self, relay: Relay, lease_id: int) -> bool:
+        return relay.clock_was_set or self.alive_until.get(lease_id, 0.0) > self.elapsed_s
+
+    def _check_grant(self, relay: Relay, lease_ids: Sequence[int]) -> None:
+        for lease_id in lease_ids:
+            assert lease_id not in self.alive_until or self._living(relay, lease_id), (
+                "an expired lease was revived"
+            )
+            self.alive_until.setdefault(lease_id, self.elapsed_s + TTL.total_seconds())
+
+    def _check_hold(
+        self, relay: Relay, request: Request, demands: Sequence[Demand], *, now: datetime
+    ) -> None:
+        limits = {demand.place: demand.limit_nanos for demand in demands}
+        for part, key in zip(request.slices, request.keys, strict=True):
+            assert self._living(relay, part.lease_id), "a lease was spent after its time"
+            rule = self.books.budget(key[0]).rule
+            assert period_of(rule, now).starts_at == key[2], "a request was held on a period that is not now"
+            limit = limits[part.place] + self.over_run.get(key, 0)
+            if request.held:
+                assert self.billed.get(key, 0) + self._held(key) <= limit, (
+                    "a limit was lowered and nobody noticed"
+                )
+
+    def _held(self, key: PeriodKey) -> int:
+        running = [request for relay in self.relays for request in relay.running]
+        return sum(request.held for request in running if key in request.keys)
+
     def check(self) -> None:
         """The invariants, after every step."""
         leases, committed = self.books.leases(), self.books.committed()
@@ -250,18 +288,25 @@ class World:
         assert reserved == {key: total for key, (total, _) in committed.items()}, (
             "C is not the sum of reserves"
         )
-        held: dict[PeriodKey, int] = {}
+        self._check_leases(leases)
         for relay in self.relays:
-            for request in relay.running:
-                for key in request.keys:
-                    held[key] = held.get(key, 0) + request.held
             self._check_slices(relay, leases)
         for key, (total, _) in committed.items():
             over_run = self.over_run.get(key, 0)
-            bound = self.billed.get(key, 0) + held.get(key, 0)
+            bound = self.billed.get(key, 0) + self._held(key)
             assert bound <= total + over_run, f"{key}: {bound} billed or held, {total} committed"
             limit = self.limits[key[0]]
             assert bound <= limit + over_run, f"{key}: {bound} billed or held, the limit was at most {limit}"
+
+    def _check_leases(self, leases: dict[int, tuple[PeriodKey, Lease]]) -> None:
+        for lease_id, (key, lease) in leases.items():
+            assert lease.reserve >= lease.spent, "reported spending is not committed"
+            most = max(lease.granted, lease.spent) + self.over_run.get(key, 0)
+            assert lease.reserve <= most, "a lease keeps more than it ever had"
+            if lease.state != "active":
+                self.ended.add(lease_id)
+            else:
+                assert lease_id not in self.ended, "a lease that had ended is active again"
 
     def _check_slices(self, relay: Relay, leases: dict[int, tuple[PeriodKey, Lease]]) -> None:
         for part in relay.allowance.living:

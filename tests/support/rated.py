@@ -68,7 +68,7 @@ def variety() -> list[RequestRecord]:
         input_tokens=160, output_tokens=20, cache_read_input_tokens=0, cache_write_input_tokens=60,
         cache_write_1h_input_tokens=40,
     )  # fmt: skip
-    claude = {"provider": "anthropic", "upstream_model": "claude"}
+    claude: dict[str, Any] = {"provider": "anthropic", "upstream_model": "claude"}
     return [
         rated(1, text),
         rated(2, text, key_id="key_a", project="team", response_model="gpt-4o-2024-08-06"),
