@@ -139,6 +139,15 @@ def test_a_renewed_lease_lives_on(store: Store) -> None:
     assert recall.expires_at == T0 + almost + TTL
 
 
+def test_filling_a_lease_renews_it(store: Store) -> None:
+    budget = stored(store, limit_nanos=1_000)
+    acquire(store, want(budget, need=50))
+    acquire(store, want(budget, need=60), at=TTL - SECOND)
+    with store.read() as tx:
+        [recall] = leases.recalls(tx, [1], now=T0 + TTL)
+    assert (recall.active, recall.expires_at) == (True, T0 + 2 * TTL - SECOND)
+
+
 def test_a_lease_of_a_period_that_is_over_is_lost(store: Store) -> None:
     budget = stored(store, limit_nanos=1_000, window="hour")
     acquire(store, want(budget, need=900))
@@ -390,6 +399,25 @@ def test_settling_and_giving_back_at_once_never_wait_for_each_other(store_url: s
         for key, lease in books.leases().values():
             reserves[key] += lease.reserve
         assert reserves == {key: total for key, (total, _) in books.committed().items()}
+
+
+def test_relays_that_want_the_same_budgets_in_any_order_never_wait_for_each_other(store_url: str) -> None:
+    with closing(Store(store_url)) as store:
+        budgets = registry()
+        pair = [stored(store, limit_nanos=10**9, budgets=budgets) for _ in range(2)]
+
+        def take(number: int) -> None:
+            order = pair if number else pair[::-1]
+            with closing(Store(store_url)) as own:
+                for turn in range(40):
+                    wants = [
+                        want(each, 10 * number + pair.index(each) + 1, need=turn * 100) for each in order
+                    ]
+                    assert isinstance(acquire(own, *wants, holder=f"relay-{number}"), tuple)
+
+        with ThreadPoolExecutor(2) as pool:
+            for job in [pool.submit(take, number) for number in (0, 1)]:
+                job.result(timeout=120)
 
 
 def test_a_lease_being_settled_is_busy_not_waited_for(postgres_url: str) -> None:

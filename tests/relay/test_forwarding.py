@@ -183,10 +183,10 @@ def test_a_mapped_model_goes_under_the_upstreams_own_name(
 ) -> None:
     upstream = make_upstream()
     relay = make_relay(configured("azure", upstream.url, models=("gpt-*",), model_map={"gpt-4o": "eu-4o"}))
-    client = relay.client()
-    client.post(b'{"model":"gpt-4o", "messages" : [{"role":"user","content":"gpt-4o?"}]}')
-    seen = upstream.answer(response(COMPLETION))
-    assert client.answer().status == 200
-    assert seen.body == b'{"model":"eu-4o", "messages" : [{"role":"user","content":"gpt-4o?"}]}'
-    record = relay.record(client)
+    with relay.client() as client:
+        client.post(b'{"model":"gpt-4o", "messages" : [{"role":"user","content":"gpt-4o?"}]}')
+        seen = upstream.answer(response(COMPLETION))
+        assert client.answer().status == 200
+        assert seen.body == b'{"model":"eu-4o", "messages" : [{"role":"user","content":"gpt-4o?"}]}'
+        record = relay.record(client)
     assert (record["requested_model"], record["upstream_model"]) == ("gpt-4o", "eu-4o")

@@ -187,7 +187,7 @@ class MemoryBooks:
         period = self._periods[key]
         period.committed += after.reserve - before.reserve
         row = self._rows.setdefault(want.lease_id, _Row(key, holder, lease=after, expires_at=expires_at))
-        row.lease = after
+        row.lease, row.expires_at = after, expires_at
         limit = self._budgets[key[0]].limit_at(now)
         return Acquired(
             place=want.place,

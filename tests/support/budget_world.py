@@ -205,7 +205,7 @@ class World:
         allowance.rest(now=now, monotonic=self.elapsed_s, idle_s=IDLE_S, close_s=CLOSE_S)
         if relay.cut_off:
             return
-        ids = [part.lease_id for part in allowance.living if part.stored]
+        ids = [part.lease_id for part in allowance.living if part.made]
         if fate is not Fate.LOST:
             self.books.renew(holder=relay.holder, now=now, expires_at=now + TTL)
             for lease_id in ids:
@@ -259,7 +259,7 @@ class World:
             assert lease_id not in self.alive_until or self._living(relay, lease_id), (
                 "an expired lease was revived"
             )
-            self.alive_until.setdefault(lease_id, self.elapsed_s + TTL.total_seconds())
+            self.alive_until[lease_id] = self.elapsed_s + TTL.total_seconds()
 
     def _check_hold(
         self, relay: Relay, request: Request, demands: Sequence[Demand], *, now: datetime
