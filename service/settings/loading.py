@@ -26,7 +26,7 @@ from service.settings.catalogue import (
 from service.settings.checks import check_network, check_timezone
 from service.settings.fields import convert, convert_text
 from service.settings.secret import our_secret
-from service.settings.upstreams import UpstreamReader, unknown_key
+from service.settings.upstreams import OPENAI_VARIABLE, UpstreamReader, is_our_own, unknown_key
 from service.settings.values import Settings
 
 DEFAULT_FILE = Path("tollkeeper.toml")
@@ -80,7 +80,7 @@ def survey(*, config_path: Path | None, environ: Mapping[str, str], flags: Mappi
         origins=origins,
         path=path,
         problems=tuple(problems),
-        notes=tuple(_unknown_variables(environ)),
+        notes=(*_unknown_variables(environ), *_client_variables(environ)),
     )
 
 
@@ -178,6 +178,14 @@ def _checked(settings: Settings) -> Settings:
     )
     relay = msgspec.structs.replace(settings.relay, trusted_proxies=networks)
     return msgspec.structs.replace(settings, relay=relay)
+
+
+def _client_variables(environ: Mapping[str, str]) -> list[str]:
+    if not is_our_own(environ.get(OPENAI_VARIABLE, "")):
+        return []
+    return [
+        f"{OPENAI_VARIABLE} holds a Tollkeeper key, which is for clients; it is not used as a provider's key"
+    ]
 
 
 def _unknown_variables(environ: Mapping[str, str]) -> list[str]:

@@ -15,6 +15,7 @@ from service.settings.values import Settings, UpstreamSettings
 
 OPENAI_VARIABLE = "OPENAI_API_KEY"
 LONGEST_MODEL = 200
+OUR_PREFIX = "tk_"
 _REFERENCE = "env:"
 
 
@@ -41,7 +42,7 @@ class UpstreamReader:
     def from_environment(self) -> tuple[UpstreamSettings, ...]:
         """OpenAI, where its key is in the environment; else none."""
         text = self._environ.get(OPENAI_VARIABLE, "")
-        if not text:
+        if not text or is_our_own(text):
             return ()
         upstream = UpstreamSettings(
             name="openai",
@@ -91,6 +92,11 @@ class UpstreamReader:
             )
             return None
         return provider_secret(text, name=f"{variable} (of {key})")
+
+
+def is_our_own(text: str) -> bool:
+    """Whether OPENAI_API_KEY holds one of our virtual keys: the first-run snippet exports it for clients."""
+    return text.startswith(OUR_PREFIX)
 
 
 def with_simulator(settings: Settings, port: int) -> Settings:

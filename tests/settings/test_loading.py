@@ -286,3 +286,13 @@ def test_a_store_password_is_not_shown() -> None:
     settings = read('[store]\nurl = "postgresql://me:hunter2@db/books"').settings
     assert settings.store.safe_url == "postgresql://me:********@db/books"
     assert "hunter2" not in repr(settings)
+
+
+def test_a_key_of_our_own_in_openais_variable_is_no_provider_key() -> None:
+    loaded = read(
+        environ={"OPENAI_API_KEY": "tk_07WQVRKPf5QV_JUkJodcLduT5MgLyoyqRMu2AYVWNx7A1P1pbyAGmFE4_1bGNob"}
+    )
+    assert loaded.settings.upstreams == ()
+    (note,) = loaded.notes
+    assert "OPENAI_API_KEY" in note
+    assert "tk_" not in note
