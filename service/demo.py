@@ -35,6 +35,7 @@ from service.simulator.calls import SimulatedCall
 from service.simulator.history import history
 from service.simulator.workloads import WORKLOADS
 from service.store.engine import Store
+from service.supervisor import listen
 from service.usage.tokens import TokenUsage
 
 DAYS = 30
@@ -62,6 +63,7 @@ class DemoKey(msgspec.Struct, frozen=True):
 
 def run_demo(settings: Settings, *, dashboard: bool) -> None:
     """Make the store, fill it, run everything on it, remove it."""
+    listen(settings.relay.host, settings.relay.port, purpose="the relay", flag="--port").close()
     with tempfile.TemporaryDirectory(prefix="tollkeeper-demo-") as folder:
         place = Path(folder)
         relay = msgspec.structs.replace(settings.relay, data_dir=place, workers=1)
@@ -82,6 +84,7 @@ def run_demo(settings: Settings, *, dashboard: bool) -> None:
                 first_keys=True,
                 extra=(("demo-traffic", "--relay-url", RELAY_URL),),
                 virtual_key=keys[0].token,
+                store_flag=f" --store-url {demo.store.url}",
                 headline=f"DEMO: simulated answers, generated history, store in {place} (removed at the end).",
             ),
         )

@@ -43,7 +43,9 @@ def ensure_first_keys(store: Store, settings: Settings) -> FirstKeys:
     return FirstKeys(admin, virtual)
 
 
-def welcome(base_url: str, keys: FirstKeys, *, dashboard_url: str | None, model: str) -> str:
+def welcome(
+    base_url: str, keys: FirstKeys, *, dashboard_url: str | None, model: str, store_flag: str = ""
+) -> str:
     """What `up` prints once everything runs."""
     lines = ["", f"  Relay       {base_url}/v1"]
     if dashboard_url is not None:
@@ -59,7 +61,11 @@ def welcome(base_url: str, keys: FirstKeys, *, dashboard_url: str | None, model:
         return "\n".join(lines)
     lines += [f"  Virtual key {keys.virtual}      (shown once; keep it)", "", "  Try it:", ""]
     lines += [f"  {line}" for line in snippet(base_url, keys.virtual, model=model).splitlines()]
-    lines += ["", "  Then see what it cost:  .venv/bin/tollkeeper requests      Ctrl-C stops.", ""]
+    lines += [
+        "",
+        f"  Then see what it cost:  .venv/bin/tollkeeper requests{store_flag}      Ctrl-C stops.",
+        "",
+    ]
     return "\n".join(lines)
 
 

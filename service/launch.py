@@ -51,6 +51,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     extra: tuple[tuple[str, ...], ...] = ()
     """Arguments of further children, started last; `RELAY_URL` in them becomes the relay's."""
     headline: str | None = None
+    store_flag: str = ""
+    """What a command needs to see the same store, where that is not the default one."""
     virtual_key: str | None = None
     """A key that was made for this start, to be shown as the first one would be."""
 
@@ -207,7 +209,9 @@ def _announce(
         dashboard = None
         if dashboard_port is not None:
             dashboard = f"http://{_shown_host(settings.dashboard.host)}:{dashboard_port}"
-        out.write(welcome(url, first, dashboard_url=dashboard, model="gpt-4o-mini"))
+        out.write(
+            welcome(url, first, dashboard_url=dashboard, model="gpt-4o-mini", store_flag=options.store_flag)
+        )
     else:
         out.write(f"  Relay       {url}/v1\n")
     with contextlib.suppress(BrokenPipeError):

@@ -140,6 +140,8 @@ class Supervisor:
 
     def stop(self) -> None:
         """Stop the groups, the last started first; a second signal makes the children hurry."""
+        if self.stopping:
+            print("Stopping; open requests may end first. Once more to stop at once.", file=sys.stderr)  # noqa: T201
         for group in reversed(self._groups):
             seen = len(self._signals)
             for child in group:

@@ -42,9 +42,9 @@ def keys() -> None:
 @click.option("--models", help="Models it may use, separated by commas; `*` and `?` are wildcards.")
 @click.option("--expires", help="When it ends: 30d, 12h or an instant such as 2030-01-31T00:00:00Z.")
 @click.option("--metadata", help="A JSON object to keep with the key.")
-@click.option("--rpm", type=int, help="Requests per minute.")
-@click.option("--tpm", type=int, help="Tokens per minute.")
-@click.option("--concurrency", type=int, help="Requests at once.")
+@click.option("--rpm", type=int, help="Requests per minute (kept; not enforced yet).")
+@click.option("--tpm", type=int, help="Tokens per minute (kept; not enforced yet).")
+@click.option("--concurrency", type=int, help="Requests at once (kept; not enforced yet).")
 @click.option("--budget", "budgets", multiple=True, help="Not available yet.")
 @store_options
 @json_option
@@ -101,9 +101,9 @@ def show(key: str, *, as_json: bool, **options: Any) -> None:
 @click.option("--models", help="Models it may use; `none` lifts the restriction.")
 @click.option("--expires", help="When it ends, as for `create`; `none` for never.")
 @click.option("--metadata", help="A JSON object in place of the one before; `none` removes it.")
-@click.option("--rpm", help="Requests per minute; `none` lifts the limit.")
-@click.option("--tpm", help="Tokens per minute; `none` lifts the limit.")
-@click.option("--concurrency", help="Requests at once; `none` lifts the limit.")
+@click.option("--rpm", help="Requests per minute (kept; not enforced yet); `none` lifts the limit.")
+@click.option("--tpm", help="Tokens per minute (kept; not enforced yet); `none` lifts the limit.")
+@click.option("--concurrency", help="Requests at once (kept; not enforced yet); `none` lifts the limit.")
 @store_options
 @json_option
 def update(key: str, *, as_json: bool, **options: Any) -> None:

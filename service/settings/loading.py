@@ -87,7 +87,7 @@ def survey(*, config_path: Path | None, environ: Mapping[str, str], flags: Mappi
 def _file(config_path: Path | None, environ: Mapping[str, str]) -> Path | None:
     named = config_path or (Path(environ[FILE_VARIABLE]) if environ.get(FILE_VARIABLE) else None)
     if named is None:
-        return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
+        return DEFAULT_FILE if DEFAULT_FILE.exists() else None
     if not named.is_file():
         raise ConfigurationError(f"the configuration file {named} does not exist; create it or name another")
     return named
