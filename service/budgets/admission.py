@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from service.budgets.allowance import Allowance, Slice
-from service.budgets.settling import Charge
+from service.budgets.allowance import Allowance
+from service.budgets.charges import Charge
+from service.budgets.slices import Slice
 from service.pricing.money import format_usd
 
 

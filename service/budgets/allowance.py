@@ -5,9 +5,9 @@ A slice is spent only until its deadline (monotonic) and the end of its period (
 or that the store says is lost, is retired: it takes no more holds, what is held settles, and it is given back.
 
 `granted` never exceeds what the store has granted: it is lowered before the store is told to take something back, and
-raised only by what the store answered. `stored` is the most that the store may have granted, as far as is known; where
-it is higher there is something to give back. A slice is `busy` while the store is asked about it, so that answers
-cannot overtake each other.
+raised only by what the store answered. `stored` is the most that the store may have granted, as far as is known;
+where it is higher there is something to give back; `made` says that it may have the lease at all. A slice is `busy`
+while the store is asked about it, so that answers cannot overtake each other.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -16,85 +16,15 @@ from typing import assert_never
 
 import msgspec
 
-from service.budgets.leases import Acquired, Busy, Exhausted, Gone, Lost, Outcome, Recall, Want
+from service.budgets.answers import Acquired, Busy, Exhausted, Gone, Lost, Outcome, Place, Recall, Want
 from service.budgets.leasing import Lease
-from service.budgets.periods import Place
-from service.budgets.settling import Charge
-from service.budgets.windows import BEGINNING
+from service.budgets.slices import Slice
 
 GROWTH = 2
 """A slice that had to be filled again soon gets twice as much the next time."""
 SOON_S = 2.0
-NEVER = float("-inf")
 UNSURE_S = 30.0
 """How long an unanswered grant may still come true."""
-
-
-class Slice:
-    """One lease in memory. Amounts in nano-USD; `spent` counts what the store may not know yet."""
-
-    __slots__ = (
-        "busy",
-        "deadline",
-        "ends_at",
-        "filled_at",
-        "free_nanos",
-        "granted",
-        "held",
-        "lease_id",
-        "limit_nanos",
-        "place",
-        "portion",
-        "spent",
-        "starts_at",
-        "stored",
-        "used_at",
-        "version",
-        "wanted",
-    )
-
-    def __init__(self, place: Place, lease_id: int) -> None:
-        self.place = place
-        self.lease_id = lease_id
-        self.granted = 0
-        self.stored = 0
-        self.spent = 0
-        self.held = 0
-        self.limit_nanos = 0
-        self.version = 0
-        self.free_nanos = 0
-        self.deadline = 0.0
-        self.starts_at = BEGINNING
-        self.ends_at: datetime | None = None
-        self.used_at = 0.0
-        self.filled_at = NEVER
-        self.portion = 0
-        self.busy = False
-        self.wanted = 0
-
-    @property
-    def bound(self) -> int:
-        """Spent, or held and perhaps spent yet."""
-        return self.spent + self.held
-
-    @property
-    def order(self) -> tuple[Place, datetime]:
-        """In which order periods are locked, where several are."""
-        return (self.place, self.starts_at)
-
-    @property
-    def unsure(self) -> bool:
-        """Whether nobody knows if the store has this lease: it was asked for and never answered."""
-        return self.filled_at == NEVER
-
-    @property
-    def spare(self) -> int:
-        """What one more request may hold."""
-        return max(0, self.granted - self.spent - self.held)
-
-    def charge(self, held: int) -> Charge:
-        """What a record says of a hold here."""
-        return Charge(self.place[0], self.place[1], self.lease_id, held)
 
 
 class Demand(msgspec.Struct, frozen=True, gc=False):
@@ -166,7 +96,7 @@ class Allowance:
         wants = []
         for demand in demands:
             part = self._slices.get(demand.place)
-            if part is not None and part.stored and not _usable(part, now, monotonic):
+            if part is not None and part.made and not _usable(part, now, monotonic):
                 self.retire(part)
                 part = None
             if part is None:
@@ -199,11 +129,12 @@ class Allowance:
                 assert_never(other)
         for want in wants:
             unmade = self._slices.get(want.place)
-            if unmade is not None and not unmade.stored:
+            if unmade is not None and not unmade.made:
                 del self._slices[want.place]
 
     def _fill(self, acquired: Acquired, *, deadline: float, monotonic: float) -> None:
         part = self._slices[acquired.place]
+        part.made = True
         part.granted = part.stored = acquired.granted
         part.limit_nanos = acquired.limit_nanos
         part.version = acquired.version
@@ -219,6 +150,7 @@ class Allowance:
         for want in wants:
             part = self._slices[want.place]
             part.busy = False
+            part.made = True
             part.stored = max(part.stored, want.want)
 
     def heard(self, recalls: Iterable[Recall], *, renewed_until: datetime, deadline: float) -> None:
@@ -243,7 +175,7 @@ class Allowance:
             if part.busy:
                 continue
             idle_for = monotonic - part.used_at
-            over = bool(part.stored) and not _usable(part, now, monotonic)
+            over = part.made and not _usable(part, now, monotonic)
             if over or (not part.held and idle_for >= close_s):
                 self.retire(part)
             elif idle_for >= idle_s:

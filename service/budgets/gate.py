@@ -6,24 +6,24 @@ used for some seconds. While the store is away a request passes only within what
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
-from typing import assert_never
+from typing import Any, assert_never
 
 import msgspec
 
 from service.budgets import leases
 from service.budgets.admission import Admission
-from service.budgets.allowance import Allowance, Demand, GivingBack, Held, Short, Slice
+from service.budgets.allowance import Allowance, Demand, GivingBack, Held, Short
+from service.budgets.answers import Busy, Exhausted, Gone, Lost, Outcome, Place, Recall, Want
+from service.budgets.charges import NO_LEASE, Charge
 from service.budgets.errors import BudgetExhaustedError
-from service.budgets.leases import Busy, Exhausted, Gone, Lost, Outcome, Recall, Want
 from service.budgets.leasing import Lease
-from service.budgets.periods import Place
 from service.budgets.policy import BudgetBook, RequestFacts
 from service.budgets.refusals import refusal_of
-from service.budgets.settling import NO_LEASE, Charge
+from service.budgets.slices import Slice
 from service.budgets.surroundings import Surroundings
 from service.budgets.turns import Turn, Turns
 from service.errors import ModelUnpricedError, StoreUnavailableError, UnavailableError
@@ -114,6 +114,7 @@ class BudgetGate:
         while around.monotonic() - began < ANSWER_WITHIN_S:
             match self._allowance.hold(demands, amount, now=around.now(), monotonic=around.monotonic()):
                 case Held(slices):
+                    self._fill_ahead(demands, slices)
                     return slices
                 case Short(short):
                     outcome = self._remembered(short, amount) or await self._fill(short, amount)
@@ -160,13 +161,29 @@ class BudgetGate:
             return ()
         if self._around.monotonic() < self._away_until:
             raise UnavailableError(STORE_AWAY, reason="store_unavailable")
-        asking = asyncio.ensure_future(self._ask(short, amount, turn=self._turns.take(places)))
-        self._asking.add(asking)  # it outlives a client that leaves: its answer must not be lost
-        asking.add_done_callback(self._asking.discard)
+        asking = self._own(self._ask(short, amount, turn=self._turns.take(places)))
         outcome = await asyncio.shield(asking)
         if outcome is None:
             raise UnavailableError(STORE_AWAY, reason="store_unavailable")
         return outcome
+
+    def _fill_ahead(self, demands: Sequence[Demand], slices: Sequence[Slice]) -> None:
+        """Ask for more before a slice is empty; nobody waits for the answer."""
+        for demand, part in zip(demands, slices, strict=True):
+            if (
+                part.low
+                and not self._turns.taken([part.place])
+                and self._around.monotonic() >= self._away_until
+            ):
+                turn = self._turns.take([part.place])
+                self._own(self._ask([demand], part.spare + 1, turn=turn))
+
+    def _own(self, asking: Coroutine[Any, Any, Outcome | None]) -> "asyncio.Future[Outcome | None]":
+        """Run a question that outlives whoever asked: its answer must not be lost."""
+        task = asyncio.ensure_future(asking)
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+        return task
 
     async def _ask(self, short: Sequence[Demand], amount: int, *, turn: Turn[Place]) -> Outcome | None:
         """None where the store does not answer."""
@@ -199,7 +216,7 @@ class BudgetGate:
         around, allowance = self._around, self._allowance
         now, asked_at = around.now(), around.monotonic()
         allowance.rest(now=now, monotonic=asked_at, idle_s=IDLE_S, close_s=CLOSE_AFTER_S)
-        ids = [part.lease_id for part in allowance.living if part.stored]
+        ids = [part.lease_id for part in allowance.living if part.made]
         renewing = asked_at - self._renewed_at >= TTL_S / 3 and bool(ids or allowance.retired)
         if ids or renewing:
             heard = await around.in_thread(partial(self._look, ids, now, renewing))

@@ -13,11 +13,11 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, update
 
 from service.budgets import leasing
+from service.budgets.answers import Acquired, Busy, Exhausted, Gone, Lost, Outcome, Place, Recall, Want
 from service.budgets.leasing import Lease
 from service.budgets.periods import (
     PeriodKey,
     PeriodRow,
-    Place,
     budget_of,
     commit,
     commit_within,
@@ -34,85 +34,16 @@ _LEASE = budget_lease.c
 _PERIOD = budget_period.c
 
 
-class Want(msgspec.Struct, frozen=True):
-    """Room wanted on one budget: *need* and *want* are totals of the lease, its spending included."""
-
-    place: Place
-    lease_id: int
-    need: int
-    want: int
-
-
-class Acquired(msgspec.Struct, frozen=True):
-    """The lease has room for what was needed."""
-
-    place: Place
-    lease_id: int
-    granted: int
-    limit_nanos: int
-    version: int
-    free_nanos: int
-    starts_at: datetime
-    ends_at: datetime | None
-    wanted: int
-
-
-class Exhausted(msgspec.Struct, frozen=True):
-    """The budget has no room. *idle_nanos* is what other relays hold and have not reported as spent."""
-
-    place: Place
-    limit_nanos: int
-    spent_nanos: int
-    held_nanos: int
-    idle_nanos: int
-    ends_at: datetime | None
-    wanted: int
-
-    @property
-    def free_nanos(self) -> int:
-        """What nobody holds."""
-        return max(0, self.limit_nanos - self.spent_nanos - self.held_nanos)
-
-    def may_fit(self, amount: int) -> bool:
-        """Whether *amount* would fit once others have given back what they do not spend."""
-        return self.idle_nanos > 0 and amount <= self.free_nanos + self.idle_nanos
-
-
-class Lost(msgspec.Struct, frozen=True):
-    """The lease has expired, or its period is over: never revived, take another."""
-
-    lease_id: int
-
-
-class Busy(msgspec.Struct, frozen=True):
-    """Spending of the lease is being settled at this moment: ask again."""
-
-    lease_id: int
-
-
-class Gone(msgspec.Struct, frozen=True):
-    """The budget was deleted, or is not hard any more: nothing has to be held on it."""
-
-    place: Place
-
-
-Outcome = tuple[Acquired, ...] | Exhausted | Lost | Busy | Gone
 Step = Callable[[Lease], Lease]
-
-
-class Recall(msgspec.Struct, frozen=True):
-    """What the holder of a lease should know: whether and until when it lives, and how often others were refused."""
-
-    lease_id: int
-    active: bool
-    expires_at: datetime
-    wanted: int
 
 
 def acquire(
     tx: Connection, wants: Sequence[Want], *, holder: str, now: datetime, expires_at: datetime
 ) -> Outcome:
-    """Room on every budget of *wants*, or on none. Asking again after a lost answer takes nothing twice."""
+    """Room on every budget of *wants*, or on none, and on leases that live until *expires_at*.
+
+    Asking again after a lost answer takes nothing twice.
+    """
     plans: list[_Plan] = []
     for want in sorted(wants, key=_place):
         period = locked_period(tx, want.place, now=now)
@@ -232,8 +163,9 @@ def _grant(tx: Connection, plan: _Plan, *, holder: str, now: datetime, expires_a
         owner = {"id": want.lease_id, "budget_id": budget_id, "subject": subject, "starts_at": starts_at}
         times = {"holder": holder, "expires_at": expires_at, "created_at": now}
         tx.execute(insert(budget_lease).values(**owner, **times, **_columns(after)))
-    elif after != plan.before:
-        write(tx, want.lease_id, after)
+    else:
+        extended = update(budget_lease).where(_LEASE.id == want.lease_id)
+        tx.execute(extended.values(expires_at=expires_at, **_columns(after)))
     return Acquired(
         place=want.place,
         lease_id=want.lease_id,

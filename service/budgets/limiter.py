@@ -57,6 +57,8 @@ class RateLimiter:
             if not short:
                 return self._pass(limits, tokens)
             full = self._remembered(short)
+            if around.monotonic() < self._away_until:
+                raise self._refusal(short[0], tokens)
             if full is None:
                 await self._fill(short, tokens)
             elif full.others and around.monotonic() - began < PATIENCE_S:

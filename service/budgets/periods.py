@@ -12,14 +12,13 @@ import msgspec
 from sqlalchemy import Connection, RowMapping, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from service.budgets.answers import Place
 from service.budgets.policy import Budget, Scope, TemporaryRaise
 from service.budgets.windows import Period, WindowRule, period_of
 from service.store.budget_tables import budget as budget_table
 from service.store.budget_tables import budget_lease, budget_period
 from service.store.types import to_micros
 
-Place = tuple[str, str]
-"""Budget id and subject."""
 PeriodKey = tuple[str, str, datetime]
 """Budget id, subject and the period's start."""
 _PERIOD = budget_period.c

@@ -1,7 +1,7 @@
 """What a client is told whose request a budget cannot pay for: which, its limit, spent, held, when it begins anew."""
 
+from service.budgets.answers import Exhausted
 from service.budgets.errors import BudgetExhaustedError
-from service.budgets.leases import Exhausted
 from service.budgets.policy import Budget
 from service.pricing.money import format_usd
 
@@ -18,17 +18,17 @@ _WHOSE = {
 def refusal_of(exhausted: Exhausted, budget: Budget | None, *, estimate_nanos: int) -> BudgetExhaustedError:
     """The refusal of a request that might cost *estimate_nanos*."""
     budget_id, subject = exhausted.place
-    parts = [
-        f"The budget {budget_id} cannot pay for this request, which may cost {format_usd(estimate_nanos)} USD:",
-        f"its limit is {format_usd(exhausted.limit_nanos)} USD",
-    ]
+    limit = f"its limit is {format_usd(exhausted.limit_nanos)} USD"
     if budget is not None:
-        whose = _WHOSE[budget.scope.kind]
         name = subject or budget.scope.id
-        parts.append(f"{_PER[budget.rule.window]} for {whose}" + (f" `{name}`" if name else ""))
-    parts.append(
-        f"with {format_usd(exhausted.spent_nanos)} USD spent and {format_usd(exhausted.held_nanos)} USD held."
+        limit += f" {_PER[budget.rule.window]} for {_WHOSE[budget.scope.kind]}" + (
+            f" `{name}`" if name else ""
+        )
+    spent, held = format_usd(exhausted.spent_nanos), format_usd(exhausted.held_nanos)
+    message = (
+        f"The budget {budget_id} cannot pay for this request, which may cost {format_usd(estimate_nanos)} USD: "
+        f"{limit}, of which {spent} USD are spent and {held} USD held."
     )
     if exhausted.ends_at is not None:
-        parts.append(f"It begins anew at {exhausted.ends_at.isoformat().replace('+00:00', 'Z')}.")
-    return BudgetExhaustedError(" ".join(parts), budget_id=budget_id)
+        message += f" It begins anew at {exhausted.ends_at.isoformat().replace('+00:00', 'Z')}."
+    return BudgetExhaustedError(message, budget_id=budget_id)

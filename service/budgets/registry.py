@@ -20,6 +20,7 @@ from service.store.budget_tables import budget as budget_table
 from service.store.budget_tables import budget_period
 from service.store.revision import bump_revision
 from service.store.tables import virtual_key
+from service.store.types import MICROSECOND
 
 _BUDGET = budget_table.c
 _ID = re.compile(r"bud_[0-9A-Za-z]{1,36}", re.ASCII)  # the store cannot be asked for every text
@@ -74,12 +75,7 @@ class BudgetRegistry:
 
     def get(self, tx: Connection, budget_id: str) -> StoredBudget:
         """The budget with this id."""
-        if not _ID.fullmatch(budget_id):
-            raise NotFoundError(f"no budget has the id {budget_id[:100]!r}")
-        row = tx.execute(select(budget_table).where(_BUDGET.id == budget_id, _ALIVE)).mappings().first()
-        if row is None:
-            raise NotFoundError(f"no budget has the id {budget_id!r}; see: tollkeeper budgets list")
-        return StoredBudget(budget_from(row), row["created_at"], row["updated_at"])
+        return _get(tx, budget_id)
 
     def list(
         self, tx: Connection, *, limit: int, after: tuple[datetime, str] | None = None
@@ -96,11 +92,11 @@ class BudgetRegistry:
 
     def update(self, tx: Connection, budget_id: str, *, changes: BudgetChanges) -> StoredBudget:
         """Change what *changes* names; a limit below what is spent refuses at once."""
-        now = self._now()
-        found = self.get(tx, budget_id)
-        values = changes.checked(found.budget.rule, now=now)
+        found = _get(tx, budget_id, lock=True)
+        values = changes.checked(found.budget.rule, now=self._now())
         if not values:
             return found
+        now = max(self._now(), found.updated_at + MICROSECOND)  # the version grows whatever the clock does
         living = (_BUDGET.id == budget_id) & _ALIVE
         tx.execute(update(budget_table).where(living).values(**values, updated_at=now))
         bump_revision(tx)
@@ -125,6 +121,16 @@ class BudgetRegistry:
             query = select(budget_period.c.subject).where(mine).order_by(budget_period.c.subject)
             subjects = [str(found) for found in tx.scalars(query.limit(limit))]
         return [standing(tx, budget, name, at=now) for name in subjects]
+
+
+def _get(tx: Connection, budget_id: str, *, lock: bool = False) -> StoredBudget:
+    if not _ID.fullmatch(budget_id):
+        raise NotFoundError(f"no budget has the id {budget_id[:100]!r}")
+    query = select(budget_table).where(_BUDGET.id == budget_id, _ALIVE)
+    row = tx.execute(query.with_for_update(key_share=True) if lock else query).mappings().first()
+    if row is None:
+        raise NotFoundError(f"no budget has the id {budget_id!r}; see: tollkeeper budgets list")
+    return StoredBudget(budget_from(row), row["created_at"], row["updated_at"])
 
 
 def standing(tx: Connection, budget: Budget, subject: str, *, at: datetime) -> Standing:

@@ -5,50 +5,20 @@ spent. Only an over-run, and spending without a lease, changes what a period has
 in the transaction: it locks leases, then periods, and whoever has locked a period never waits for a lease.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 
-import msgspec
 from sqlalchemy import Connection, select
 
 from service.budgets import leasing
+from service.budgets.charges import Spending
 from service.budgets.leases import lease_of, portions, write
 from service.budgets.periods import PeriodKey, budget_of, commit, find_period, open_period
 from service.budgets.windows import BEGINNING, Period
 from service.store.budget_tables import budget_lease
 from service.store.types import from_micros
 
-NO_LEASE = 0
 NO_PERIOD = Period(BEGINNING, BEGINNING)
-
-
-class Charge(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One budget that a request is charged to. Without a lease it is the period in which the record started."""
-
-    budget_id: str
-    subject: str
-    lease_id: int
-    held: int
-
-
-class Spending(msgspec.Struct):
-    """What records spent: by lease, and by place and instant (UTC microseconds) where there was no lease."""
-
-    by_lease: dict[int, int] = msgspec.field(default_factory=dict)
-    direct: dict[tuple[str, str, int], int] = msgspec.field(default_factory=dict)
-    origins: dict[int, tuple[str, str, int]] = msgspec.field(default_factory=dict)
-    """Where a lease's spending belongs, should the store not know the lease (a restored backup)."""
-
-    def add(self, charges: Iterable[Charge], *, cost_nanos: int | None, started_at: int) -> None:
-        """Add a record. A cost that nobody knows counts as what was held for it: nothing is spent unseen."""
-        for charge in charges:
-            amount = charge.held if cost_nanos is None else cost_nanos
-            if charge.lease_id != NO_LEASE:
-                self.by_lease[charge.lease_id] = self.by_lease.get(charge.lease_id, 0) + amount
-                self.origins[charge.lease_id] = (charge.budget_id, charge.subject, started_at)
-            elif amount:
-                key = (charge.budget_id, charge.subject, started_at)
-                self.direct[key] = self.direct.get(key, 0) + amount
 
 
 def settle_flush(tx: Connection, spending: Spending) -> None:

@@ -84,14 +84,12 @@ def _hour_of(instant: datetime, zone: ZoneInfo) -> Period:
 
 
 def _days_of(instant: datetime, zone: ZoneInfo, *, rule: WindowRule) -> Period:
-    """Boundaries are local midnights; the neighbours of the first guess decide, for clocks that run twice."""
+    """Boundaries are local midnights; where the clock was set back over one, the evening comes again after it."""
     first_day = _FIRST_DAYS[rule.window]
     day = first_day(instant.astimezone(zone).date(), rule.anchor_day)
     following = first_day(_later(day, rule.window), rule.anchor_day)
     while instant >= _midnight(following, zone):
         day, following = following, first_day(_later(following, rule.window), rule.anchor_day)
-    while instant < _midnight(day, zone):
-        day, following = first_day(day - _DAY, rule.anchor_day), day
     return Period(_midnight(day, zone), _midnight(following, zone))
 
 

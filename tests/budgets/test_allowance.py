@@ -5,9 +5,10 @@ from itertools import count
 
 import pytest
 
-from service.budgets.allowance import UNSURE_S, Allowance, Demand, Held, Short, Slice
-from service.budgets.leases import Acquired, Busy, Exhausted, Gone, Lost, Outcome, Recall
+from service.budgets.allowance import UNSURE_S, Allowance, Demand, Held, Short
+from service.budgets.answers import Acquired, Busy, Exhausted, Gone, Lost, Outcome, Recall
 from service.budgets.leasing import Lease
+from service.budgets.slices import Slice
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 END = NOW + timedelta(hours=12)

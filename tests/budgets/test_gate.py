@@ -10,12 +10,15 @@ import pytest
 from sqlalchemy import select, update
 
 from service.budgets import gate as gate_module
+from service.budgets import leases
 from service.budgets.admission import Admission
+from service.budgets.answers import Busy
+from service.budgets.charges import Spending
 from service.budgets.errors import BudgetExhaustedError
 from service.budgets.gate import BudgetGate
 from service.budgets.policy import BudgetBook, RequestFacts
 from service.budgets.registry import load_budgets
-from service.budgets.settling import Spending, settle_flush
+from service.budgets.settling import settle_flush
 from service.budgets.surroundings import Surroundings
 from service.budgets.values import BudgetChanges
 from service.errors import ModelUnpricedError, StoreUnavailableError, UnavailableError
@@ -29,6 +32,10 @@ FACTS = RequestFacts("key_1", "alpha", "ann", "gpt-4o")
 IDS = count(1)
 
 
+class StoppedError(Exception):
+    """The end of a loop without end."""
+
+
 class Relay:
     """A gate with a clock that its own pauses turn, and a store that can be taken away."""
 
@@ -37,6 +44,7 @@ class Relay:
         self.clock = clock
         self.questions = 0
         self.away = False
+        self.on_pause: Callable[[], None] = lambda: None
         self.before_answer: Callable[[], Awaitable[None]] | None = None
         self.book = BudgetBook(())
         self.refresh()
@@ -69,6 +77,7 @@ class Relay:
         return await asyncio.to_thread(step)
 
     async def pause(self, seconds: float) -> None:
+        self.on_pause()
         self.clock.advance(timedelta(seconds=seconds))
         await asyncio.sleep(0)
         for other in self.others:
@@ -166,6 +175,37 @@ def test_many_that_find_a_lease_empty_wait_for_one_answer(sqlite_store: Store, c
         admissions = await asyncio.gather(*(relay.admit(USD) for _ in range(200)))
         assert len(admissions) == 200
         assert relay.questions <= 3
+
+    running(story)
+
+
+def test_a_slice_is_filled_before_it_is_empty(sqlite_store: Store, clock: HandClock) -> None:
+    stored(sqlite_store, limit_nanos=100_000 * USD)
+    relay = Relay(sqlite_store, clock)
+
+    async def story() -> None:
+        waited = []
+        for _ in range(300):
+            living = relay.gate._allowance.living
+            waited.append(not living or living[0].spare < USD)
+            relay.settle(await relay.admit(USD), USD)
+            await asyncio.gather(*relay.gate._asking)
+        assert waited.index(False) < 5
+        assert not any(waited[20:]), "nobody waits once it is known how much is needed"
+        assert relay.questions < 40
+
+    running(story)
+
+
+def test_nobody_fills_ahead_where_little_is_left(sqlite_store: Store, clock: HandClock) -> None:
+    stored(sqlite_store, limit_nanos=4 * USD)
+    relay = Relay(sqlite_store, clock)
+
+    async def story() -> None:
+        for turn in range(1, 5):
+            await relay.admit(USD)
+            assert relay.questions == turn
+            assert not relay.gate._asking
 
     running(story)
 
@@ -479,5 +519,43 @@ def test_a_lost_lease_is_replaced(sqlite_store: Store, clock: HandClock) -> None
         await relay.gate.tend()
         await relay.gate.close()
         assert relay.committed() == USD
+
+    running(story)
+
+
+def test_tending_goes_on_through_an_outage(sqlite_store: Store, clock: HandClock) -> None:
+    stored(sqlite_store, limit_nanos=100 * USD)
+    relay = Relay(sqlite_store, clock)
+
+    async def story() -> None:
+        relay.settle(await relay.admit(USD), USD)
+        relay.away = True
+        pauses = count(1)
+
+        def on_pause() -> None:
+            number = next(pauses)
+            relay.away = number < 20
+            if number > 40:
+                raise StoppedError
+
+        relay.on_pause = on_pause
+        with pytest.raises(StoppedError):
+            await relay.gate.run()
+        assert relay.committed() == USD
+
+    running(story)
+
+
+def test_a_store_that_takes_for_ever_is_not_waited_for_for_ever(
+    sqlite_store: Store, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored(sqlite_store, limit_nanos=100 * USD)
+    relay = Relay(sqlite_store, clock)
+    monkeypatch.setattr(leases, "acquire", lambda *_args, **_more: Busy(1))
+
+    async def story() -> None:
+        with pytest.raises(UnavailableError, match="too long"):
+            await relay.admit(USD)
+        assert clock.monotonic() >= gate_module.ANSWER_WITHIN_S
 
     running(story)

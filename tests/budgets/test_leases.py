@@ -11,11 +11,12 @@ from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from service.budgets import leases
-from service.budgets.leases import Acquired, Busy, Exhausted, Gone, Lost, Outcome, Want
+from service.budgets.answers import Acquired, Busy, Exhausted, Gone, Lost, Outcome, Want
+from service.budgets.charges import Charge, Spending
 from service.budgets.leasing import Lease
 from service.budgets.periods import find_period, usage_of
 from service.budgets.policy import Budget
-from service.budgets.settling import Charge, Spending, settle_flush
+from service.budgets.settling import settle_flush
 from service.store.budget_tables import budget as budget_table
 from service.store.budget_tables import budget_lease, budget_period
 from service.store.engine import Store

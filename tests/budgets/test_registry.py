@@ -8,10 +8,11 @@ from sqlalchemy import insert, text, update
 from sqlalchemy.exc import DBAPIError
 
 from service.budgets import leases
-from service.budgets.leases import Want
+from service.budgets.answers import Want
+from service.budgets.charges import Charge, Spending
 from service.budgets.policy import RequestFacts, Scope, TemporaryRaise
 from service.budgets.registry import BudgetRegistry, load_budgets
-from service.budgets.settling import Charge, Spending, settle_flush
+from service.budgets.settling import settle_flush
 from service.budgets.values import BudgetChanges, GivenRaise, GivenScope, NewBudget
 from service.budgets.windows import WindowRule
 from service.errors import InvalidInputError, NotFoundError

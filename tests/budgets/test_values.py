@@ -45,7 +45,7 @@ def test_what_is_given_becomes_columns() -> None:
 @pytest.mark.parametrize(
     "limit",
     ["0", "0.00", "-1", "+1", "NaN", "nan", "Infinity", "1e999", "1e3", "", " ", "1,5", "1_000", "0x10", "٣",
-     "10000000000", "1" * 19, "9" * 31, "1" * 400, "0.0000000001", "1.", ".5"],
+     "10000000000", "1000000001", "1" * 19, "9" * 31, "1" * 400, "0.0000000001", "1.", ".5"],
 )  # fmt: skip
 def test_a_limit_is_a_plain_amount_above_zero(limit: str) -> None:
     """Peers: a budget of NaN disabled the enforcement."""

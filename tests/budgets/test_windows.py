@@ -43,6 +43,7 @@ def at(text: str) -> datetime:
 @given(rules, instants)
 @example(WindowRule("day", "America/St_Johns"), datetime(2010, 11, 7, 2, 45, tzinfo=UTC))
 @example(WindowRule("hour", "Australia/Lord_Howe"), datetime(2026, 4, 4, 15, 10, tzinfo=UTC))
+@example(WindowRule("hour", "America/St_Johns"), datetime(2010, 11, 7, 2, 30, 30, tzinfo=UTC))
 @example(WindowRule("day", "Pacific/Apia"), datetime(2011, 12, 30, 10, 0, tzinfo=UTC))
 @example(WindowRule("month", "Europe/Berlin", 31), datetime(2024, 2, 29, 12, tzinfo=UTC))
 def test_periods_are_a_partition_of_time(rule: WindowRule, instant: datetime) -> None:

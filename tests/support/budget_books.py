@@ -13,11 +13,12 @@ import msgspec
 from sqlalchemy import select, update
 
 from service.budgets import leases, leasing
-from service.budgets.leases import Acquired, Busy, Exhausted, Gone, Lost, Outcome, Recall, Want
+from service.budgets.answers import Acquired, Busy, Exhausted, Gone, Lost, Outcome, Place, Recall, Want
+from service.budgets.charges import Spending
 from service.budgets.leasing import Lease
-from service.budgets.periods import PeriodKey, Place, budget_of
+from service.budgets.periods import PeriodKey, budget_of
 from service.budgets.policy import Budget
-from service.budgets.settling import Spending, settle_flush
+from service.budgets.settling import settle_flush
 from service.budgets.windows import period_of
 from service.store.budget_tables import budget as budget_table
 from service.store.budget_tables import budget_lease, budget_period

@@ -10,11 +10,12 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from itertools import count
 
-from service.budgets.allowance import Allowance, Demand, Held, Slice
-from service.budgets.leases import Busy, Exhausted, Lost, Outcome
+from service.budgets.allowance import Allowance, Demand, Held
+from service.budgets.answers import Busy, Exhausted, Lost, Outcome
+from service.budgets.charges import Charge, Spending
 from service.budgets.leasing import Lease
 from service.budgets.periods import PeriodKey
-from service.budgets.settling import Charge, Spending
+from service.budgets.slices import Slice
 from service.budgets.windows import period_of
 from service.store.types import to_micros
 from tests.support.budget_books import Books
