@@ -113,7 +113,7 @@ def journal_full(rig: Rig, *, fill: Callable[[], None], free: Callable[[], None]
     Returns the verdict and how many 503 there were.
     """
     require(rig.start(), "the relay does not start", rig)
-    with Crowd(rig, mix=(*SLOW, Kind("long texts", 40, padding=4_000))) as crowd:
+    with Crowd(rig, mix=(*SLOW, Kind("long texts", 400, padding=4_000)), pause_s=0.0) as crowd:
         wait(lambda: crowd.answered > 20, "no answers", rig)
         fill()
         wait(lambda: crowd.count(503) > 20, "no 503", rig)

@@ -41,11 +41,11 @@ _CALL = re.compile(r"^(\d+)\s.*?\b([a-z0-9]+)\(")
 
 
 def kill_at_each(rig: Rig, *, limit: int, progress: Callable[[str], None]) -> tuple[str, Verdict]:
-    """Die at each of the calls, at most *limit* of them, evenly chosen; returns what was done, and the verdict."""
+    """Die at each of the calls, at most *limit* of them; returns what was done, and the verdict."""
     seen: list[Seen] = []
+    rig.settle()  # a new store has a long checkpoint before it that no later run makes
     counts = _count_calls(rig, seen)
-    points = [(call, number + 1) for call in CALLS for number in range(counts[call])]
-    chosen = points[:: max(1, -(-len(points) // limit))]
+    chosen = _points(counts, limit)
     killed = 0
     for number, (call, occurrence) in enumerate(chosen):
         injection = f"inject={call}:signal=SIGKILL:when={occurrence}"
@@ -54,9 +54,18 @@ def kill_at_each(rig: Rig, *, limit: int, progress: Callable[[str], None]) -> tu
         progress(f"{call} {occurrence} ({number + 1} of {len(chosen)}), {killed} died")
     rig.settle()
     done = ", ".join(f"{call} {counts[call]}" for call in CALLS if counts[call])
-    return f"{killed} deaths at {len(chosen)} of {len(points)} points: {done}", examine(
-        rig.log, rig.store_url, seen
-    )
+    tried = f"{killed} deaths, {len(chosen)} of {counts.total()} points: {done}"
+    return tried, examine(rig.log, rig.store_url, seen)
+
+
+def _points(counts: Counter[str], limit: int) -> list[tuple[str, int]]:
+    """Calls and their numbers: every one where they are few, evenly spaced where a checkpoint makes many."""
+    points: list[tuple[str, int]] = []
+    rarest_first = sorted(counts, key=lambda call: counts[call])
+    for number, call in enumerate(rarest_first):
+        share = max(1, (limit - len(points)) // (len(rarest_first) - number))
+        points += [(call, occurrence) for occurrence in range(1, counts[call] + 1, -(-counts[call] // share))]
+    return points
 
 
 def _count_calls(rig: Rig, seen: list[Seen]) -> Counter[str]:

@@ -2,7 +2,7 @@
 
 from litestar import Router
 
-from service.admin import keys, prices, requests, usage
+from service.admin import exports, keys, prices, requests, usage
 from service.admin.bodies import StrictRequest
 from service.admin.context import AdminContext
 from service.admin.guard import admin_guard
@@ -31,6 +31,9 @@ def create_admin_router(context: AdminContext) -> Router:
             requests.list_all,
             requests.get_one,
             usage.usage,
+            exports.requests_file,
+            exports.usage_file,
+            exports.focus_file,
         ],
         request_class=StrictRequest,
         guards=[admin_guard(context)],

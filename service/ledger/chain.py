@@ -14,7 +14,18 @@ class Chain:
     def __init__(self, create: Callable[[], Segment]) -> None:
         self._create = create
         self.segments: list[Segment] = []
-        self.current = self.allocate()
+        self._current = self.allocate()
+
+    @property
+    def current(self) -> Segment:
+        """The segment that is written; the one before is sealed when another becomes it."""
+        return self._current
+
+    @current.setter
+    def current(self, segment: Segment) -> None:
+        if segment is not self._current:
+            self._current.seal()
+            self._current = segment
 
     @property
     def size(self) -> int:

@@ -55,9 +55,13 @@ class Segment:
         self._memory[self.used : end] = frame
         self.used = end
 
+    def seal(self) -> None:
+        """Nothing more will be written: unmap it, so that a long journal costs disk and not memory."""
+        self._memory.close()
+
     def read(self) -> bytes:
         """What has been written so far."""
-        return self._memory[: self.used]
+        return os.pread(self.fd, self.used, 0)
 
     def sync(self) -> None:
         """Bring what was written to the disk. After a failure the kernel may have dropped it, so never again."""

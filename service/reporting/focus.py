@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Select, case, func, literal_column, null, sel
 
 from service.pricing.money import format_usd, format_usd_per_mtok
 from service.pricing.rating import PROVIDER_REPORTED
+from service.reporting.columns import Chunk, by_name
 from service.reporting.files import FileFormat, encode
 from service.reporting.focus_columns import FILE_COLUMNS, SERVICE_CATEGORY, SERVICE_SUBCATEGORY
 from service.reporting.intervals import Span, buckets, time_zone, widened
@@ -50,12 +51,12 @@ def export_focus(
 
 def _periods(
     store: Store, spans: Sequence[Span], *, progress: Callable[[int, int], None] | None
-) -> Iterator[Sequence[Mapping[str, Any]]]:
+) -> Iterator[Chunk]:
     for number, span in enumerate(spans):
         with snapshot(store) as tx:
             rows = focus_rows(tx, span)
         if rows:
-            yield rows
+            yield by_name(rows, FILE_COLUMNS)
         if progress is not None:
             progress(number + 1, len(spans))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from service.reporting.files import Column, Kind
+from service.reporting.columns import Kind, numbered
 
 VERSION = "1.2"
 
@@ -71,7 +71,7 @@ COLUMNS = (
     FocusColumn("x_ServiceTier", "text", mandatory=False, nullable=True),
     FocusColumn("x_Upstream", "text", mandatory=False, nullable=False),
 )
-FILE_COLUMNS = tuple(Column(column.name, column.kind) for column in COLUMNS)
+FILE_COLUMNS = numbered((column.name, column.kind) for column in COLUMNS)
 
 
 def problems(row: Mapping[str, Any]) -> list[str]:

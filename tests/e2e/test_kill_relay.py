@@ -20,7 +20,7 @@ def examined(verdict: Verdict, *, upstream: int) -> Verdict:
 
 @pytest.mark.parametrize(
     ("store", "durability", "kills"),
-    [("sqlite_url", "local", 4), ("sqlite_url", "fsync", 2), ("postgres_url", "store", 3)],
+    [("sqlite_url", "local", 3), ("sqlite_url", "fsync", 2), ("postgres_url", "store", 2)],
 )
 def test_kill_9_at_any_moment_loses_nothing_and_doubles_nothing(
     request: pytest.FixtureRequest, tmp_path: Path, store: str, durability: str, kills: int

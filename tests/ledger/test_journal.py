@@ -350,6 +350,20 @@ def test_spilled_segments_are_held_in_memory_one_at_a_time(tmp_path: Path) -> No
     journal.close()
 
 
+def test_a_long_journal_costs_disk_and_not_memory(tmp_path: Path) -> None:
+    journal = DiskJournal(tmp_path, segment_bytes=SEGMENT)
+    for _ in range(60):
+        one = intent()
+        journal.open(one)
+        journal.complete(fat(ended(one), RESERVE // 2))
+        journal.spill(one.opening.id)
+    assert len(files(tmp_path)) > 3
+    mapped = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines()}
+    used, current = files(tmp_path), journal._chain.current.path
+    assert [path for path in used if str(path) in mapped] == used[used.index(current) :]
+    journal.close()
+
+
 def test_what_is_spilled_while_the_rest_is_stored_is_not_forgotten(tmp_path: Path) -> None:
     journal = DiskJournal(tmp_path)
     first, second = intent(), intent()

@@ -12,26 +12,38 @@ from uuid import UUID
 
 import pytest
 
-from service.errors import ConfigurationError, InvalidInputError
-from service.reporting import export, files
+from service.errors import ConfigurationError, InvalidInputError, StoreUnavailableError
+from service.reporting import export, parquet_file
+from service.reporting.columns import Chunk, by_name, numbered
+from service.reporting.csv_file import FORMULA_STARTS
 from service.reporting.export import REQUEST_COLUMNS, export_requests, export_usage
-from service.reporting.files import FORMULA_STARTS, Column, FileFormat, encode
+from service.reporting.files import FileFormat, encode
 from service.reporting.rows import RequestFilter
 from service.reporting.usage import UsageQuery, usage_report
 from service.store.engine import Store
 from service.store.tables import request_record
 from service.store.types import from_micros
+from tests.reporting.plain_files import (
+    connections_in_use,
+    expected_rows,
+    fill_with_hostile_books,
+    plain_jsonl,
+)
 from tests.support.records import START, some, write
 
 RECORDS = some(seed=51, count=90, days=2)
 FORMATS: tuple[FileFormat, ...] = ("csv", "jsonl", "parquet")
-CELLS = (Column("id", "integer"), Column("name", "text"), Column("delta", "decimal"))
+CELLS = numbered((("id", "integer"), ("name", "text"), ("delta", "decimal")))
 
 
 @pytest.fixture
 def books(store: Store) -> Store:
     write(store, RECORDS)
     return store
+
+
+def written(rows: list[dict[str, Any]], file_format: FileFormat) -> bytes:
+    return b"".join(encode(CELLS, [by_name(rows, CELLS)], file_format=file_format))
 
 
 def read_back(body: bytes, file_format: FileFormat) -> list[dict[str, Any]]:
@@ -104,16 +116,16 @@ def test_filters_apply(books: Store) -> None:
 def test_a_text_that_would_be_a_formula_is_defused_in_csv_only(start: str) -> None:
     """A key named =HYPERLINK(…) must not run in the accountant's spreadsheet."""
     rows = [{"id": -1, "name": f'{start}HYPERLINK("http://x","y")', "delta": "-0.5"}]
-    (found,) = read_back(b"".join(encode(CELLS, [rows], file_format="csv")), "csv")
+    (found,) = read_back(written(rows, "csv"), "csv")
     assert found == {"id": "-1", "name": f"'{rows[0]['name']}", "delta": "-0.5"}
     for plain in FORMATS[1:]:
-        (kept,) = read_back(b"".join(encode(CELLS, [rows], file_format=plain)), plain)
+        (kept,) = read_back(written(rows, plain), plain)
         assert kept == rows[0]
 
 
 def test_awkward_text_survives_csv() -> None:
     text = 'a "quoted", line\nwith ünïcode 🙂'
-    (found,) = read_back(b"".join(encode(CELLS, [[{"id": 1, "name": text}]], file_format="csv")), "csv")
+    (found,) = read_back(written([{"id": 1, "name": text}], "csv"), "csv")
     assert found == {"id": "1", "name": text, "delta": ""}
 
 
@@ -133,7 +145,7 @@ def test_parquet_without_pyarrow_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
     def missing(name: str) -> None:
         raise ImportError(name)
 
-    monkeypatch.setattr(files, "import_module", missing)
+    monkeypatch.setattr(parquet_file, "import_module", missing)
     with pytest.raises(ConfigurationError, match="need the package pyarrow"):
         list(encode(CELLS, [], file_format="parquet"))
 
@@ -143,9 +155,11 @@ def test_memory_does_not_grow_with_the_rows(file_format: FileFormat) -> None:
     """Two hundred batches take no more memory than twenty."""
 
     def peak(batches: int) -> int:
-        def rows() -> Iterator[list[dict[str, Any]]]:
+        def rows() -> Iterator[Chunk]:
             for number in range(batches):
-                yield [{"id": n, "name": f"name {number} {n}", "delta": "1.5"} for n in range(500)]
+                yield by_name(
+                    [{"id": n, "name": f"name {number} {n}", "delta": "1.5"} for n in range(500)], CELLS
+                )
 
         tracemalloc.start()
         size = sum(len(piece) for piece in encode(CELLS, rows(), file_format=file_format))
@@ -177,3 +191,52 @@ def test_a_usage_report_as_a_file(books: Store) -> None:
     assert rows[0]["start"] == START.astimezone(UTC).isoformat().replace("+00:00", "Z")
     table = read_back(b"".join(export_usage(report, file_format="parquet")), "parquet")
     assert [row["requests"] for row in table] == [row.measures.requests for row in report.rows]
+
+
+def test_hostile_books_survive_json_lines_and_parquet(store: Store) -> None:
+    fill_with_hostile_books(store, count=60)
+    rows = expected_rows(store)
+    lines = b"".join(export_requests(store, RequestFilter(), file_format="jsonl")).splitlines()
+    for line, row in zip(lines, plain_jsonl(rows, REQUEST_COLUMNS), strict=True):
+        assert list(json.loads(line).items()) == list(row.items())
+    table = read_back(b"".join(export_requests(store, RequestFilter(), file_format="parquet")), "parquet")
+    for found, row in zip(table, rows, strict=True):
+        for column in REQUEST_COLUMNS:
+            value = found[column.name]
+            assert (json.loads(value) if column.kind == "json" and value else value) == row[column.name]
+
+
+def test_parquet_comes_by_row_groups(books: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "PAGE_ROWS", 10)
+    monkeypatch.setattr(parquet_file, "ROW_GROUP", 30)
+    pieces = list(export_requests(books, RequestFilter(), file_format="parquet"))
+    assert len(pieces) == len(RECORDS) // 30 + 1
+    found = read_back(b"".join(pieces), "parquet")
+    assert [row["id"] for row in found] == sorted((str(UUID(bytes=one.id)) for one in RECORDS), reverse=True)
+
+
+def test_a_slow_reader_holds_no_transaction(books: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two pieces every connection is back in the pool."""
+    monkeypatch.setattr(export, "PAGE_ROWS", 10)
+    pieces = export_requests(books, RequestFilter(), file_format="csv")
+    idle = connections_in_use(books)
+    for _piece in pieces:
+        assert connections_in_use(books) == idle
+
+
+def test_a_store_that_breaks_while_it_is_read_is_named(
+    sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows are fetched past SQLAlchemy, and the driver's error becomes ours all the same."""
+    write(sqlite_store, RECORDS)
+    ticks = iter(range(100))
+    with sqlite_store.engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+    monkeypatch.setattr(export, "PAGE_ROWS", 50)
+    pieces = export_requests(sqlite_store, RequestFilter(), file_format="jsonl")
+    next(pieces)
+    driver.set_progress_handler(lambda: next(ticks) > 3, 50)
+    with pytest.raises(StoreUnavailableError, match="interrupted"):
+        next(pieces)
+    driver.set_progress_handler(None, 0)
