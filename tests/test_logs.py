@@ -123,11 +123,11 @@ def test_a_stack_trace_stays_in_its_event() -> None:
 
 def test_libraries_take_the_same_way_from_warnings_on() -> None:
     def write(_log: Any) -> None:
-        logging.getLogger("a.library").warning("slow %s", TOKEN)
-        logging.getLogger("a.library").info("not shown")
+        logging.getLogger("chatty.package").warning("slow %s", TOKEN)
+        logging.getLogger("chatty.package").info("not shown")
 
     event = event_of(write)
-    assert (event["logger"], event["level"]) == ("a.library", "warning")
+    assert (event["logger"], event["level"]) == ("chatty.package", "warning")
     assert event["event"] == "slow tk_07WQVRKPf5QV_********"
 
 

@@ -13,14 +13,13 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Text, func, or_, select, type_coerce
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, or_, select
 
 from service.errors import InvalidInputError, NotFoundError
 from service.pricing.money import format_usd
 from service.reporting.dimensions import Filters, filter_record, require_storable, require_usable
 from service.store.spans import id_ceiling, id_floor
 from service.store.tables import ledger_entry, request_record
-from service.store.types import JsonText
 
 MAX_PAGE = 1_000
 _CURSOR_VERSION = b"\x01"
@@ -82,10 +81,8 @@ def get_request(tx: Connection, identifier: str) -> dict[str, Any]:
     return {"request_id": str(found[0]["request_id"]), "attempts": attempts}
 
 
-def requests(
-    wanted: RequestFilter, *, columns: Sequence[str] = LIST_COLUMNS, json_as_text: bool = False
-) -> Select[Any]:
-    """The records of *wanted*, newest first; columns of JSON decoded, or as the text they are stored in."""
+def requests(wanted: RequestFilter, *, columns: Sequence[str] = LIST_COLUMNS) -> Select[Any]:
+    """The records of *wanted*, newest first."""
     require_usable(wanted.filters)
     record = request_record.c
     conditions = filter_record(wanted.filters)
@@ -101,13 +98,7 @@ def requests(
         conditions.append(_cost() <= wanted.max_cost_nanos)
     if wanted.final_only:
         conditions.append(record.final)
-    chosen: list[Any] = [record[name] for name in columns]
-    if json_as_text:
-        chosen = [
-            type_coerce(one, Text).label(one.name) if isinstance(one.type, JsonText) else one
-            for one in chosen
-        ]
-    return _select(chosen).where(*conditions).order_by(record.id.desc())
+    return _select(record[name] for name in columns).where(*conditions).order_by(record.id.desc())
 
 
 def parse_cursor(cursor: str) -> UUID:

@@ -136,6 +136,15 @@ def test_no_rows_is_a_file_all_the_same(sqlite_store: Store, file_format: FileFo
     assert (b"started_at" in body) == (file_format != "jsonl")
 
 
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_chunks_without_rows_leave_no_trace(file_format: FileFormat) -> None:
+    rows = [{"id": 1, "name": "a", "delta": None}]
+    chunks = [by_name(some, CELLS) for some in ([], rows, [])]
+    body = b"".join(encode(CELLS, chunks, file_format=file_format))
+    assert body == written(rows, file_format)
+    assert len(read_back(body, file_format)) == 1
+
+
 def test_an_unknown_format_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="use one of csv, jsonl, parquet"):
         list(encode(CELLS, [], file_format="xlsx"))  # type: ignore[arg-type]
