@@ -127,8 +127,10 @@ class Attempt:
         self._add_times(record)
         self._add_usage(record)
         self._position = self._context.journal.complete(record)
-        if self._context.settings.durability != "store":
-            self._context.recorder.put(record)
+        in_memory = (
+            self._context.settings.durability == "store"
+        )  # until the store has it, as `settled` waits for it
+        self._context.recorder.put(record, may_spill=not in_memory)
         return record
 
     async def settled(self) -> None:
@@ -138,7 +140,7 @@ class Attempt:
                 await self._context.journal.synced(self._position)
             case "store":
                 assert self.record is not None
-                await self._context.recorder.put_and_wait(self.record)
+                await self._context.recorder.committed(self.record)
 
     def note_progress(self, meter: StreamMeter, *, bytes_out: int) -> None:
         """Append a PROGRESS every second or 256 events."""
