@@ -216,3 +216,17 @@ def test_the_retry_allowance_is_earned_by_requests() -> None:
     for _ in range(1000):
         allowance.earn()
     assert sum(allowance.take() for _ in range(100)) == int(RetryAllowance.BURST)
+
+
+def test_an_attempt_that_was_given_up_is_in_the_store_where_durability_promises_it(
+    make_relay: MakeRelay, make_upstream: MakeUpstream
+) -> None:
+    first, second = make_upstream(), make_upstream()
+    ours = (configured("first", first.url), configured("second", second.url, priority=1))
+    relay = make_relay(*ours, durability="store")
+    with relay.client() as client:
+        client.post(CHAT)
+        first.answer(response(b"{}", status=b"500 No"))
+        second.answer(response(COMPLETION))
+        assert client.answer().status == 200
+        assert_two(Pair(relay, first, second), client, outcome="upstream_error", status=500)
