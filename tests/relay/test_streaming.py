@@ -44,7 +44,9 @@ def test_a_stream_crosses_unchanged_in_any_pieces(
     record = relay.record(client)
     assert (record["outcome"], record["usage_source"], record["http_status"]) == ("ok", "provider", 200)
     assert (record["input_tokens"], record["output_tokens"], record["cost_status"]) == (9, 3, "priced")
-    assert record["bytes_out"] in (len(stream), len(stream) - len(b": bye\n\n"))
+    assert (
+        len(stream) - len(b": bye\n\n") <= record["bytes_out"] <= len(stream)
+    )  # settled at `[DONE]` at the earliest
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
