@@ -13,7 +13,16 @@ from sqlalchemy import Connection, inspect, text
 from service.errors import StoreSchemaError
 from service.store.engine import Store
 
-REVISIONS = ("0001_initial", "0002_rollups", "0003_budgets")
+REVISIONS = (
+    "0001_initial",
+    "0002_rollups",
+    "0003_budgets",
+    "0004_audit",
+    "0005_projects",
+    "0006_alerts",
+    "0007_dimensions",
+    "0008_content",
+)
 HEAD = REVISIONS[-1]
 _MIGRATION_LOCK = 7_203_116
 
