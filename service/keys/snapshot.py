@@ -16,8 +16,9 @@ from sqlalchemy import Connection, select
 from service.keys.models import ModelMatcher
 from service.keys.secrets import Peppers
 from service.keys.token import digest, parse
-from service.keys.values import Role
+from service.keys.values import Limits, Role, limits_from
 from service.settings import Secret
+from service.store.project_tables import project
 from service.store.tables import admin_key, key_secret, virtual_key
 
 Reason = Literal["missing", "malformed", "unknown", "revoked", "expired"]
@@ -33,7 +34,8 @@ class KeyGrant(msgspec.Struct, frozen=True, kw_only=True):
     project: str
     models: ModelMatcher
     metadata: Mapping[str, Any] | None = None
-    limits: Mapping[str, int] | None = None
+    limits: Limits | None = None
+    project_limits: Limits | None = None
 
     def allows(self, model: str) -> bool:
         """Whether the key may use *model*."""
@@ -60,7 +62,10 @@ class AdminGrant(msgspec.Struct, frozen=True):
 
 
 class StoredSecret(msgspec.Struct, frozen=True):
-    """One secret of a virtual key; *ends_at* is the earlier of its own end and the key's."""
+    """One secret of a virtual key; *ends_at* is the earlier of its own end and the key's.
+
+    *revoked* also where the key's project is archived.
+    """
 
     digest: bytes
     grant: KeyGrant
@@ -133,14 +138,25 @@ class KeySnapshot:
 
 def load_keys(tx: Connection, *, peppers: Peppers, configured_admin: Secret | None) -> KeySnapshot:
     """Every key of the store, as *tx* sees it."""
-    columns = [key_secret.c.public_id, key_secret.c.digest, key_secret.c.expires_at.label("secret_ends_at")]
-    query = select(*columns, virtual_key).join_from(key_secret, virtual_key)
+    columns = [
+        key_secret.c.public_id,
+        key_secret.c.digest,
+        key_secret.c.expires_at.label("secret_ends_at"),
+        project.c.limits.label("project_limits"),
+        project.c.archived_at,
+    ]
+    query = (
+        select(*columns, virtual_key)
+        .join_from(key_secret, virtual_key)
+        .outerjoin(project, project.c.name == virtual_key.c.project)
+    )
     grants: dict[str, KeyGrant] = {}
     secrets = {}
     for row in tx.execute(query):
         grant = grants.get(row.id) or grants.setdefault(row.id, _grant(row))
         ends_at = min(filter(None, (row.expires_at, row.secret_ends_at)), default=None)
-        secrets[row.public_id] = StoredSecret(bytes(row.digest), grant, ends_at, row.revoked_at is not None)
+        revoked = row.revoked_at is not None or row.archived_at is not None
+        secrets[row.public_id] = StoredSecret(bytes(row.digest), grant, ends_at, revoked)
     admins = {
         row.public_id: (bytes(row.digest), AdminGrant(row.role, row.name))
         for row in tx.execute(select(admin_key).where(admin_key.c.revoked_at.is_(None)))
@@ -155,7 +171,8 @@ def _grant(row: Any) -> KeyGrant:
         project=row.project,
         models=ModelMatcher(row.models),
         metadata=row.metadata,
-        limits=row.limits,
+        limits=limits_from(row.limits),
+        project_limits=limits_from(row.project_limits),
     )
 
 

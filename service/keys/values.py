@@ -52,7 +52,7 @@ class AdminKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Requests and tokens per minute, and requests at once. Stored; not enforced yet."""
+    """Requests and tokens per minute, and requests at once, of a key or of a project."""
 
     rpm: int | None = None
     tpm: int | None = None
@@ -140,6 +140,11 @@ def check_name(text: str, *, field: str) -> None:
 def limits_as_stored(limits: Limits | None) -> dict[str, int] | None:
     """The limits that are set; None where none is."""
     return (msgspec.to_builtins(limits) or None) if limits is not None else None
+
+
+def limits_from(stored: Mapping[str, int] | None) -> Limits | None:
+    """The limits of a row; None where none is set."""
+    return Limits(**stored) if stored else None
 
 
 def _check(given: Mapping[str, Any], *, now: datetime) -> None:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import delete, insert
 
 from service.keys.admin_registry import AdminKeyRegistry
 from service.keys.registry import IssuedKey, KeyRegistry
@@ -12,6 +13,7 @@ from service.keys.token import TokenParts, mint, parse
 from service.keys.values import KeyChanges, Limits, NewKey
 from service.settings import Secret
 from service.store.engine import Store
+from service.store.project_tables import project
 from tests.support.clock import HandClock
 
 CONFIGURED = "4fd1bb2e9ac07d35e8f61a90c2b7d4e3"
@@ -39,9 +41,24 @@ def test_a_valid_key(store: Store, registry: KeyRegistry, peppers: Peppers, cloc
     grant = loaded(store, peppers).authenticate(issued.token, now=clock.now())
     assert isinstance(grant, KeyGrant)
     assert (grant.key_id, grant.name, grant.project) == (issued.key.id, "app", "p")
-    assert (grant.metadata, grant.limits) == ({"a": 1}, {"rpm": 3})
+    assert (grant.metadata, grant.limits, grant.project_limits) == ({"a": 1}, Limits(rpm=3), None)
     assert grant.allows("gpt-4o")
     assert not grant.allows("o1")
+
+
+def test_limits_of_the_project_are_beside_those_of_the_key(
+    store: Store, registry: KeyRegistry, peppers: Peppers, clock: HandClock
+) -> None:
+    issued = created(store, registry, NewKey(name="app", project="p", limits=Limits(tpm=9)))
+    row = {"id": "prj_1", "name": "p", "limits": {"rpm": 5, "concurrency": 2}}
+    other = {"id": "prj_2", "name": "other", "limits": {"rpm": 1}}
+    with store.write() as tx:
+        tx.execute(delete(project))
+        for each in (row, other):
+            tx.execute(insert(project).values(**each, created_at=clock.now(), updated_at=clock.now()))
+    grant = loaded(store, peppers).authenticate(issued.token, now=clock.now())
+    assert isinstance(grant, KeyGrant)
+    assert (grant.limits, grant.project_limits) == (Limits(tpm=9), Limits(rpm=5, concurrency=2))
 
 
 def test_wrong_keys(store: Store, registry: KeyRegistry, peppers: Peppers, clock: HandClock) -> None:
