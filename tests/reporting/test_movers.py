@@ -1,5 +1,7 @@
 """Why spend changed: the three effects add up to the change, exactly, and each is what it says."""
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,7 +11,7 @@ from tests.reporting.figures_of import row
 
 
 def used(key: str, model: str | None, tokens: int, nanos: int | None) -> UsageRow:
-    sums = {} if nanos is None else {"cost_nanos": nanos}
+    sums: dict[str, Any] = {} if nanos is None else {"cost_nanos": nanos}
     return row({"project": key, "model": model}, input_tokens=tokens, **sums)
 
 

@@ -1,5 +1,7 @@
 """What caches saved: the difference of two prices of the book, less what writing into the cache cost more."""
 
+from typing import Any
+
 import pytest
 
 from service.pricing.card import PriceCard
@@ -20,7 +22,7 @@ WRITE = {**BOTH, "cache_write_input_usd_per_mtok": "3.00"}
 
 
 def cached(read: int, *, written: int | None = None, model: str | None = "m") -> UsageRow:
-    sums = {"cache_read_input_tokens": read, "input_tokens": 2 * read}
+    sums: dict[str, Any] = {"cache_read_input_tokens": read, "input_tokens": 2 * read}
     if written is not None:
         sums["cache_write_input_tokens"] = written
     return row({"provider": "openai", "model": model, "upstream": "openai"}, **sums)
