@@ -10,12 +10,12 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from sqlalchemy import BigInteger, Connection, Text, cast
+from sqlalchemy import BigInteger, Connection, Text, cast, select
 
 from service.errors import TollkeeperError
 from service.logs import get_logger
 from service.store.engine import Store
-from service.store.facts import insert_fact, read_fact
+from service.store.facts import fact_set_once, insert_fact, read_fact
 from service.store.tables import store_fact
 
 T = TypeVar("T")
@@ -27,6 +27,12 @@ def bump_revision(tx: Connection) -> None:
     fresh = insert_fact(tx).values(name=REVISION, value="1")
     following = cast(cast(store_fact.c.value, BigInteger) + 1, Text)
     tx.execute(fresh.on_conflict_do_update(index_elements=[store_fact.c.name], set_={"value": following}))
+
+
+def lock_revision(tx: Connection) -> None:
+    """Wait until no other transaction changes the configuration, and keep others waiting until *tx* ends."""
+    fact_set_once(tx, name=REVISION, value="0")
+    tx.execute(select(store_fact.c.value).where(store_fact.c.name == REVISION).with_for_update())
 
 
 def read_revision(tx: Connection) -> int:
