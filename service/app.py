@@ -4,19 +4,27 @@ Order at the start: store, secret, prices, snapshot, journal, recorder, recovery
 Order at the end, after the last request: refusals, recorder, journal, poller, store.
 """
 
+import contextlib
 import os
 import random
 import time
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 
 from litestar import Litestar
 from sqlalchemy import Connection, select
 
 from service.admin.context import AdminContext
+from service.budgets import leases
+from service.budgets.gate import BudgetGate
+from service.budgets.limiter import RateLimiter
+from service.budgets.registry import load_budgets
+from service.budgets.surroundings import Surroundings
+from service.errors import StoreError
 from service.http_app import create_http_app
 from service.keys.registry import KeyRegistry
-from service.keys.secrets import Peppers, installation_secret
+from service.keys.secrets import Peppers, audit_trail, installation_secret
 from service.keys.snapshot import AdminGrant, load_keys
 from service.ledger.adoption import AdoptionLoop
 from service.ledger.batches import BatchWriter
@@ -30,6 +38,7 @@ from service.logs import get_logger
 from service.pricing.catalog import import_genai_prices, load_book, store_cards
 from service.pricing.rating import Rating
 from service.relay.context import Clock, RelayContext, RelaySnapshot
+from service.relay.holds import Holding
 from service.settings import Settings
 from service.store.engine import Store
 from service.store.revision import RevisionPoller
@@ -85,7 +94,8 @@ class RelayProcess:
         self.settings = settings
         self.clock = clock or system_clock()
         self.store = open_store(settings)
-        self.peppers = Peppers.of(installation_secret(self.store, settings))
+        root = installation_secret(self.store, settings)
+        self.peppers, self.trail = Peppers.of(root), audit_trail(root, now=self._now)
         self.configuration = RevisionPoller(
             self.store,
             self._load_snapshot,
@@ -102,7 +112,9 @@ class RelayProcess:
         batches = BatchWriter(Writer(self.store, clock=self.clock.micros), alarm=alarm)
         self.recorder = Recorder(batches, self.journal, alarm=alarm)
         self.refusals = RefusalCoalescer(self.journal, self.recorder, clock=self.clock.micros)
-        self.adoption = AdoptionLoop(directory, batches=batches, rate=self._rate_crashed)
+        self.adoption = AdoptionLoop(
+            directory, batches=batches, rate=self._rate_crashed, settled=partial(free_leases, self.store)
+        )
 
     def start(self) -> None:
         """Start the threads: recorder, poller, adoption of what dead processes left."""
@@ -121,17 +133,39 @@ class RelayProcess:
             journal=self.journal,
             recorder=self.recorder,
             refusals=self.refusals,
+            holding=self._holding(),
             clock=self.clock,
         )
         admin = AdminContext(
             store=self.store,
-            keys=KeyRegistry(self.peppers, now=self._now, random_bytes=self.clock.random_bytes),
+            trail=self.trail,
+            keys=KeyRegistry(
+                self.peppers, trail=self.trail, now=self._now, random_bytes=self.clock.random_bytes
+            ),
             authenticate=self._authenticate_admin,
             refresh=self.configuration.refresh_now,
             now=self._now,
             reporting_timezone=self.settings.accounting.reporting_timezone,
         )
         return create_http_app(context, admin), context
+
+    def _holding(self) -> Holding:
+        """Budgets and rate limits, for the event loop that is running."""
+        surroundings = Surroundings(
+            now=self._now,
+            monotonic=self.clock.monotonic,
+            new_id=lambda: int.from_bytes(self.clock.random_bytes(8)) >> 1 or 1,
+        )
+        holder, settings = self.journal.owner, self.settings.budgets
+        gate = BudgetGate(
+            self.store,
+            holder=holder,
+            book=lambda: self.configuration.value.budgets,
+            surroundings=surroundings,
+            allow_unpriced=settings.unpriced == "allow",
+        )
+        limiter = RateLimiter(self.store, holder=holder, surroundings=surroundings)
+        return Holding(gate, limiter, cap_output=settings.cap_output)
 
     def _authenticate_admin(self, bearer: str) -> AdminGrant | None:
         return self.configuration.value.keys.authenticate_admin(bearer)
@@ -143,7 +177,10 @@ class RelayProcess:
         """Write what is left; what the store does not take stays in the journal for the next start."""
         self.adoption.stop()
         self.refusals.close()
-        if not self.recorder.stop(timeout_s=STOP_TIMEOUT_S):
+        if self.recorder.stop(timeout_s=STOP_TIMEOUT_S):
+            with contextlib.suppress(StoreError):  # then they expire
+                free_leases(self.store, self.journal.owner)
+        else:
             alarm(
                 "the store did not take every record in time; the rest is in the journal and follows at the next start"
             )
@@ -153,12 +190,18 @@ class RelayProcess:
 
     def _load_snapshot(self, tx: Connection) -> RelaySnapshot:
         keys = load_keys(tx, peppers=self.peppers, configured_admin=self.settings.admin_key)
-        return RelaySnapshot(keys, load_book(tx))
+        return RelaySnapshot(keys, load_book(tx), load_budgets(tx))
 
     def _rate_crashed(self, opening: Opening, usage: TokenUsage) -> Rating:
         return rate_usage(
             opening, usage, book=self.configuration.value.prices, models=(opening.upstream_model,)
         )
+
+
+def free_leases(store: Store, holder: str) -> None:
+    """Everything that *holder* spent is in the store: what else its leases hold is free again."""
+    with store.write() as tx:
+        leases.adopt(tx, holder=holder)
 
 
 def alarm(message: str) -> None:

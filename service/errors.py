@@ -16,6 +16,8 @@
     │   ├── ModelNotAllowedError      the key may not use this model
     │   ├── ModelNotFoundError        no upstream serves the model
     │   ├── ModelUnpricedError        no price is known and policy refuses unpriced models
+    │   ├── BudgetExhaustedError      a budget cannot pay for the request
+    │   ├── RateLimitedError          too many requests or tokens a minute, or requests at once
     │   ├── InvalidRequestError       the body is not a chat-completions request
     │   ├── DuplicateKeyError         two top-level members of one name
     │   ├── BodyTooLargeError         the body exceeds the limit
@@ -103,6 +105,32 @@ class ModelNotFoundError(RefusalError):
 
 class ModelUnpricedError(RefusalError):
     """No price is known for the model, and the policy refuses unpriced models."""
+
+
+class BudgetExhaustedError(RefusalError):
+    """A budget cannot pay for the request; the message names it, its limit, what is spent and held, and its end.
+
+    *free_nanos* is what the request could still have had.
+    """
+
+    def __init__(self, message: str, *, budget_id: str, free_nanos: int = 0) -> None:
+        super().__init__(message)
+        self.budget_id = budget_id
+        self.free_nanos = free_nanos
+
+
+class RateLimitedError(RefusalError):
+    """Too many requests or tokens in this minute, or too many requests at once.
+
+    *standing* holds the header names and values that tell the limit, what remains and when it is reset.
+    """
+
+    def __init__(
+        self, message: str, *, retry_after_s: int, standing: tuple[tuple[bytes, bytes], ...] = ()
+    ) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        self.standing = standing
 
 
 class InvalidRequestError(RefusalError):

@@ -7,11 +7,20 @@ import socket
 import sys
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
-from service.app import JOURNAL_FOLDER, RelayProcess, alarm, open_store, prepare_store, system_clock
+from service.app import (
+    JOURNAL_FOLDER,
+    RelayProcess,
+    alarm,
+    free_leases,
+    open_store,
+    prepare_store,
+    system_clock,
+)
 from service.first_run import FirstKeys, ensure_first_keys, welcome
 from service.ledger.adoption import AdoptionLoop
 from service.ledger.batches import BatchWriter
@@ -94,6 +103,7 @@ def run_keeper(settings: Settings, *, lifeline: int | None = None) -> None:
         directory,
         batches=batches,
         rate=lambda opening, usage: rate_usage(opening, usage, book=book, models=(opening.upstream_model,)),
+        settled=partial(free_leases, store),
     )
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

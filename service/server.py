@@ -104,11 +104,13 @@ def run_server(
         )
         server = DrainingServer(config, context=context, on_ready=on_ready)
         _settle_garbage_collector()
-        ticker = asyncio.ensure_future(_tick(context))
+        chores = [asyncio.ensure_future(chore) for chore in (_tick(context), context.holding.run())]
         try:
             await server.serve(sockets=[listener])
         finally:
-            ticker.cancel()
+            for chore in chores:
+                chore.cancel()
+            await context.holding.close()
             await context.client.aclose()
             await asyncio.to_thread(on_stopped)
 

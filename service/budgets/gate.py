@@ -19,14 +19,13 @@ from service.budgets.admission import Admission
 from service.budgets.allowance import Allowance, Demand, GivingBack, Held, Short
 from service.budgets.answers import Busy, Exhausted, Gone, Lost, Outcome, Place, Recall, Want
 from service.budgets.charges import NO_LEASE, Charge
-from service.budgets.errors import BudgetExhaustedError
 from service.budgets.leasing import Lease
 from service.budgets.policy import BudgetBook, RequestFacts
 from service.budgets.refusals import refusal_of
 from service.budgets.slices import Slice
 from service.budgets.surroundings import Surroundings
 from service.budgets.turns import Turn, Turns
-from service.errors import ModelUnpricedError, StoreUnavailableError, UnavailableError
+from service.errors import BudgetExhaustedError, ModelUnpricedError, StoreUnavailableError, UnavailableError
 from service.store.engine import Store
 
 TTL_S = 30.0
@@ -275,4 +274,6 @@ class BudgetGate:
 
     def _refusal(self, exhausted: Exhausted, amount: int) -> BudgetExhaustedError:
         budget = self._book().find(exhausted.place[0])
-        return refusal_of(exhausted, budget, estimate_nanos=amount)
+        part = self._allowance.find(exhausted.place)
+        spare = part.spare if part is not None else 0
+        return refusal_of(exhausted, budget, estimate_nanos=amount, spare_nanos=spare)

@@ -12,13 +12,12 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from service.budgets import permits
-from service.budgets.errors import RateLimitedError
-from service.budgets.meters import MICROS, Meter, Permit, RateLimit
+from service.budgets.meters import MICROS, Meter, Permit, RateLimit, standing
 from service.budgets.permits import Ask, Full, Shared, Standing
 from service.budgets.rates import retry_after_s
 from service.budgets.surroundings import Surroundings
 from service.budgets.turns import Turn, Turns
-from service.errors import StoreUnavailableError
+from service.errors import RateLimitedError, StoreUnavailableError
 from service.store.engine import Store
 
 TTL_S = 30.0
@@ -154,14 +153,14 @@ class RateLimiter:
         if not self._meters:
             return
         renewing = asked_at - self._renewed_at >= TTL_S / 3
-        for standing in await around.in_thread(partial(self._look, now, renewing)):
-            meter = self._meters.get(standing.name)
-            if meter is None or self._turns.taken([standing.name]):
+        for found in await around.in_thread(partial(self._look, now, renewing)):
+            meter = self._meters.get(found.name)
+            if meter is None or self._turns.taken([found.name]):
                 continue
-            if standing.expires_at >= now + TTL and meter.share:
+            if found.expires_at >= now + TTL and meter.share:
                 meter.deadline = max(meter.deadline, asked_at + TTL_S - MARGIN_S)
-            if standing.wanted != meter.wanted:
-                meter.wanted = standing.wanted
+            if found.wanted != meter.wanted:
+                meter.wanted = found.wanted
                 meter.share = min(meter.share, meter.in_use(self.micros()))
         self._renewed_at = asked_at if renewing else self._renewed_at
         await self._give_back()
@@ -217,11 +216,14 @@ class RateLimiter:
             return RateLimitedError(
                 f"The request asks for about {units} tokens, which {what} can never let pass.",
                 retry_after_s=60,
+                standing=tuple(standing([limit], [meter], micros=micros)),
             )
         seconds = 1
         if limit.measure != "concurrency":
             capacity = limit.limit if meter.share >= limit.limit else max(meter.share, units)
             seconds = retry_after_s(meter.rolling.wait(micros, units, capacity=capacity))
         return RateLimitedError(
-            f"The request would exceed {what}; try again in {seconds} s.", retry_after_s=seconds
+            f"The request would exceed {what}; try again in {seconds} s.",
+            retry_after_s=seconds,
+            standing=tuple(standing([limit], [meter], micros=micros)),
         )

@@ -91,19 +91,26 @@ class Permit:
                 meter.rolling.correct(slot, tokens - self._tokens, now=micros)
 
     def headers(self, *, micros: int) -> list[tuple[bytes, bytes]]:
-        """`x-ratelimit-*` of requests and tokens: of the tightest limit of each."""
-        tightest: dict[Measure, tuple[int, RateLimit, Meter]] = {}
-        for limit, meter in zip(self._limits, self._meters, strict=True):
-            used = meter.used(limit, micros)
-            left = max(0, min(limit.limit, meter.share + meter.free) - used)
-            if limit.measure != "concurrency" and left < tightest.get(limit.measure, (left + 1,))[0]:
-                tightest[limit.measure] = (left, limit, meter)
-        lines = []
-        for measure, (left, limit, meter) in tightest.items():
-            reset = reset_text(meter.rolling.empty_in(micros))
-            values = (("limit", str(limit.limit)), ("remaining", str(left)), ("reset", reset))
-            lines += [(f"x-ratelimit-{name}-{measure}".encode(), value.encode()) for name, value in values]
-        return lines
+        """`x-ratelimit-*` as they stand after this request."""
+        return standing(self._limits, self._meters, micros=micros)
+
+
+def standing(
+    limits: Sequence[RateLimit], meters: Sequence[Meter], *, micros: int
+) -> list[tuple[bytes, bytes]]:
+    """`x-ratelimit-*` of requests and tokens: of the tightest limit of each."""
+    tightest: dict[Measure, tuple[int, RateLimit, Meter]] = {}
+    for limit, meter in zip(limits, meters, strict=True):
+        used = meter.used(limit, micros)
+        left = max(0, min(limit.limit, meter.share + meter.free) - used)
+        if limit.measure != "concurrency" and left < tightest.get(limit.measure, (left + 1,))[0]:
+            tightest[limit.measure] = (left, limit, meter)
+    lines = []
+    for measure, (left, limit, meter) in tightest.items():
+        reset = reset_text(meter.rolling.empty_in(micros))
+        values = (("limit", str(limit.limit)), ("remaining", str(left)), ("reset", reset))
+        lines += [(f"x-ratelimit-{name}-{measure}".encode(), value.encode()) for name, value in values]
+    return lines
 
 
 def _take(limit: RateLimit, meter: Meter, micros: int, tokens: int) -> int:

@@ -1,8 +1,8 @@
 """What a client is told whose request a budget cannot pay for: which, its limit, spent, held, when it begins anew."""
 
 from service.budgets.answers import Exhausted
-from service.budgets.errors import BudgetExhaustedError
 from service.budgets.policy import Budget
+from service.errors import BudgetExhaustedError
 from service.pricing.money import format_usd
 
 _PER = {"hour": "an hour", "day": "a day", "week": "a week", "month": "a month", "total": "in total"}
@@ -15,8 +15,10 @@ _WHOSE = {
 }
 
 
-def refusal_of(exhausted: Exhausted, budget: Budget | None, *, estimate_nanos: int) -> BudgetExhaustedError:
-    """The refusal of a request that might cost *estimate_nanos*."""
+def refusal_of(
+    exhausted: Exhausted, budget: Budget | None, *, estimate_nanos: int, spare_nanos: int = 0
+) -> BudgetExhaustedError:
+    """The refusal of a request that might cost *estimate_nanos*, where its relay has *spare_nanos* left."""
     budget_id, subject = exhausted.place
     limit = f"its limit is {format_usd(exhausted.limit_nanos)} USD"
     if budget is not None:
@@ -31,4 +33,4 @@ def refusal_of(exhausted: Exhausted, budget: Budget | None, *, estimate_nanos: i
     )
     if exhausted.ends_at is not None:
         message += f" It begins anew at {exhausted.ends_at.isoformat().replace('+00:00', 'Z')}."
-    return BudgetExhaustedError(message, budget_id=budget_id)
+    return BudgetExhaustedError(message, budget_id=budget_id, free_nanos=exhausted.free_nanos + spare_nanos)

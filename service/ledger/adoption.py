@@ -1,6 +1,7 @@
 """The thread that adopts what dead processes left: at the start, and again every few seconds for dying neighbours."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from service.errors import StoreUnavailableError
@@ -12,14 +13,21 @@ INTERVAL_S = 5.0
 
 
 class AdoptionLoop:
-    """Runs `recover` on one journal directory until stopped."""
+    """Runs `recover` on one journal directory until stopped; *settled* hears of each owner that is done with."""
 
     def __init__(
-        self, directory: Path, *, batches: BatchWriter, rate: RateEstimate, interval_s: float = INTERVAL_S
+        self,
+        directory: Path,
+        *,
+        batches: BatchWriter,
+        rate: RateEstimate,
+        settled: Callable[[str], object],
+        interval_s: float = INTERVAL_S,
     ) -> None:
         self._directory = directory
         self._batches = batches
         self._rate = rate
+        self._settled = settled
         self._interval_s = interval_s
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="adoption", daemon=True)
@@ -41,7 +49,9 @@ class AdoptionLoop:
 
     def _once(self) -> None:
         try:
-            found = recover(self._directory, store_all=self._batches.store_all, rate=self._rate)
+            found = recover(
+                self._directory, store_all=self._batches.store_all, rate=self._rate, settled=self._settled
+            )
         except StoreUnavailableError:
             return  # the segments are as they were; the recorder has said that the store is away
         except Exception as error:  # noqa: BLE001  (a segment that cannot be read must not end the thread)

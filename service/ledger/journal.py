@@ -12,6 +12,7 @@ again; its unsynced frames are written once more into a new segment and the alar
 """
 
 import os
+import secrets
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,7 +36,10 @@ Alarm = Callable[[str], None]
 
 
 class Journal:
-    """The segments of one relay process. `append…` on the event loop, `stored` on the recorder's thread."""
+    """The segments of one relay process. `append…` on the event loop, `stored` on the recorder's thread.
+
+    `owner` names the process for ever: in its segments' names, and as the holder of its budget leases.
+    """
 
     def __init__(
         self,
@@ -50,7 +54,7 @@ class Journal:
         self._max_bytes = max_bytes
         self._segment_bytes = min(segment_bytes, max(SMALLEST_SEGMENT, max_bytes // SEGMENTS_OF_A_SMALL_CAP))
         self._alarm = alarm
-        self._owner = f"{clock_ns() // 1_000_000:013d}-{os.getpid()}"
+        self.owner = f"{clock_ns() // 1_000_000:013d}-{os.getpid()}-{secrets.token_hex(4)}"
         self._encode = msgspec.msgpack.Encoder().encode
         self._lock = threading.RLock()
         self._sequence = 0
@@ -225,7 +229,7 @@ class Journal:
 
     def _create(self) -> Segment:
         self._sequence += 1
-        path = self.directory / segment_name(self._owner, self._sequence)
+        path = self.directory / segment_name(self.owner, self._sequence)
         return Segment(path, size=self._segment_bytes)
 
     def _sweep(self) -> None:

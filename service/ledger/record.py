@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from service.budgets.charges import Charge
 from service.usage.tokens import UsageSource
 
 Outcome = Literal[
@@ -61,6 +62,14 @@ class Opening(msgspec.Struct, array_like=True):
     bytes_in: int | None = None
     estimate_nanos: int | None = None
     price_id: str | None = None
+    charges: tuple[Charge, ...] | None = None
+    """The budgets that the cost is charged to; journal only."""
+    traceparent: str | None = None
+    """The caller's trace (W3C Trace Context); journal only."""
+
+
+NOT_STORED = frozenset({"charges", "traceparent"})
+"""Fields that are no columns."""
 
 
 class RequestRecord(Opening, array_like=True):

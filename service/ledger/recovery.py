@@ -126,9 +126,16 @@ def interrupted(intent: Intent, progress: Progress | None, *, rate: RateEstimate
 
 
 def recover(
-    directory: Path, *, store_all: Callable[[list[RequestRecord]], None], rate: RateEstimate
+    directory: Path,
+    *,
+    store_all: Callable[[list[RequestRecord]], None],
+    rate: RateEstimate,
+    settled: Callable[[str], object] = lambda _owner: None,
 ) -> Recovered:
     """Adopt every segment whose owner is dead, store its records, then remove it.
+
+    *settled* hears of each owner whose records are all in the store, before its segments go: what it held is free
+    now. An owner with damaged segments is not among them, because what it spent is not known.
 
     Raises StoreUnavailableError and leaves the segments as they are where the store cannot take them.
     """
@@ -136,7 +143,7 @@ def recover(
     records = broken = 0
     damaged: list[Path] = []
     try:
-        for _, owned in groupby(orphans, key=lambda orphan: orphan.owner):
+        for owner, owned in groupby(orphans, key=lambda orphan: orphan.owner):
             remains = Remains()
             scans = []
             for orphan in owned:
@@ -150,6 +157,8 @@ def recover(
             store_all(ends)
             records += len(remains.repeated())
             broken += len(ends) - len(remains.repeated())
+            if not any(bad for _, bad in scans):
+                settled(owner)
             damaged += [path for orphan, bad in scans if (path := _dispose(orphan, damaged=bad))]
     finally:
         for orphan in orphans:

@@ -1,4 +1,4 @@
-"""Records into the store, exactly once, and the rollups with them, in one transaction.
+"""Records into the store, exactly once, with their rollups and what they spend of their budgets, in one transaction.
 
 `id` decides: what is stored already is left out, so the same batch may come again after an unknown commit.
 Batches go to the drivers in the shape these like: many rows a statement on SQLite (whose stored ids are looked up
@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import chain
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -18,19 +19,22 @@ import psycopg
 from sqlalchemy import Connection, insert
 from sqlalchemy.dialects import postgresql
 
+from service.budgets.charges import Spending
+from service.budgets.settling import settle_flush
 from service.errors import StoreUnavailableError
-from service.ledger.record import RequestRecord, clip
+from service.ledger.record import NOT_STORED, RequestRecord, clip
 from service.ledger.rollups import fold, upsert
 from service.store.engine import Store
 from service.store.tables import dead_letter, request_record
 from service.store.types import RecordId, from_micros
 
-FIELDS = RequestRecord.__struct_fields__
+FIELDS = tuple(name for name in RequestRecord.__struct_fields__ if name not in NOT_STORED)
 _JSON_FIELDS = frozenset({"tags", "finish_reasons", "usage_flags", "cost_lines"})
 _ID_FIELDS = frozenset({"id", "request_id"})
 _JSON_AT = tuple(position for position, name in enumerate(FIELDS) if name in _JSON_FIELDS)
 _IDS_AT = tuple(position for position, name in enumerate(FIELDS) if name in _ID_FIELDS)
 _COLUMNS = ", ".join(FIELDS)
+_of_columns = attrgetter(*FIELDS)
 _UNREACHABLE = (sqlite3.OperationalError, psycopg.OperationalError, psycopg.InterfaceError)
 _LONGEST_REASON = 2_000
 # Rows per statement: the driver gives up the interpreter lock once a statement, and to get it back the event loop
@@ -71,6 +75,7 @@ class Writer:
                 fresh = self._insert_postgres(tx, batch)
             if fresh:
                 upsert(tx, fold(fresh))
+                _settle(tx, fresh)
             return len(fresh)
 
     def bury(self, record: RequestRecord, *, error: str) -> None:
@@ -82,8 +87,10 @@ class Writer:
                 record=msgspec.msgpack.encode(record),
                 error=clip(error, _LONGEST_REASON),
             )
-            tx.execute(dead_letter.delete().where(dead_letter.c.id == UUID(bytes=record.id)))
+            replaced = tx.execute(dead_letter.delete().where(dead_letter.c.id == UUID(bytes=record.id)))
             tx.execute(statement)
+            if not replaced.rowcount:
+                _settle(tx, [record])
 
     def _insert_postgres(self, tx: Connection, batch: list[RequestRecord]) -> list[RequestRecord]:
         raw = tx.connection.driver_connection
@@ -97,6 +104,16 @@ class Writer:
             cursor.execute(self._postgres_insert, columns)
             inserted = {found.bytes for (found,) in cursor.fetchall()}
         return [record for record in batch if record.id in inserted]
+
+
+def _settle(tx: Connection, fresh: Sequence[RequestRecord]) -> None:
+    """Charge new records to the budgets that they name; the last step of the transaction."""
+    spending = Spending()
+    for record in fresh:
+        if record.charges:
+            spending.add(record.charges, cost_nanos=record.cost_nanos, started_at=record.started_at)
+    if spending.by_lease or spending.direct:
+        settle_flush(tx, spending)
 
 
 def _insert_sqlite(tx: Connection, batch: list[RequestRecord]) -> list[RequestRecord]:
@@ -119,7 +136,7 @@ def _insert_sqlite(tx: Connection, batch: list[RequestRecord]) -> list[RequestRe
 
 
 def _row(record: RequestRecord) -> list[Any]:
-    row = list(msgspec.structs.astuple(record))
+    row = list(_of_columns(record))
     for position in _JSON_AT:
         if row[position] is not None:
             row[position] = _encode(row[position]).decode()

@@ -5,10 +5,10 @@
 
 from service.errors import UpstreamBrokenError
 from service.ledger.record import Intent, Opening, Outcome, Progress, RequestRecord, begin_record, clip
+from service.relay.admitted import Admitted
 from service.relay.charging import Question, charge, charge_nothing
 from service.relay.context import RelayContext
 from service.relay.headers import header, upstream_request_id
-from service.relay.request import ChatRequest
 from service.upstream.call import Head
 from service.upstream.provider import Provider
 from service.usage.estimate import estimate_output
@@ -36,7 +36,7 @@ class Times:
 
 
 class Attempt:
-    """The books of one attempt. *body* is kept for an estimate of the prompt, should one be needed."""
+    """The books of one attempt."""
 
     def __init__(
         self,
@@ -44,13 +44,13 @@ class Attempt:
         *,
         opening: Opening,
         provider: Provider,
-        request: ChatRequest,
-        body: bytes,
+        admitted: Admitted,
         times: Times,
     ) -> None:
         self._context = context
-        self._request = request
-        self._body = body
+        self._request = admitted.request
+        self._body = admitted.body
+        self.holds = admitted.holds
         self.opening = opening
         self.provider = provider
         self.times = times
@@ -62,7 +62,7 @@ class Attempt:
         self._progress_at = times.started
         self._progress_events = 0
         self._facts: Metered | None = None
-        self._position = context.journal.open(Intent(opening, *rough_prompt(len(body))))
+        self._position = context.journal.open(Intent(opening, *rough_prompt(len(self._body))))
 
     def now(self) -> float:
         """Monotonic seconds."""
@@ -126,6 +126,8 @@ class Attempt:
         record.bytes_out = self.bytes_out
         self._add_times(record)
         self._add_usage(record)
+        if final:
+            self.holds.settle(record)
         self._position = self._context.journal.complete(record)
         in_memory = (
             self._context.settings.durability == "store"

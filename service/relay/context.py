@@ -5,12 +5,14 @@ from typing import Protocol
 
 import msgspec
 
+from service.budgets.policy import BudgetBook
 from service.keys.snapshot import KeySnapshot
 from service.ledger.journal import Journal
 from service.ledger.recorder import Recorder
 from service.ledger.refusals import RefusalCoalescer
 from service.pricing.pricebook import PriceBook
 from service.relay.calibration import Calibrations
+from service.relay.holds import Holding
 from service.settings import AccountingSettings, RelaySettings
 from service.store.revision import RevisionPoller
 from service.upstream.client import UpstreamClient
@@ -22,6 +24,7 @@ class RelaySnapshot(msgspec.Struct, frozen=True):
 
     keys: KeySnapshot
     prices: PriceBook
+    budgets: BudgetBook
 
 
 class Clock(msgspec.Struct, frozen=True):
@@ -74,6 +77,7 @@ class RelayContext(msgspec.Struct, kw_only=True, eq=False):
     journal: Journal
     recorder: Recorder
     refusals: RefusalCoalescer
+    holding: Holding
     clock: Clock
     retry_allowance: RetryAllowance = msgspec.field(default_factory=RetryAllowance)
     calibrations: Calibrations = msgspec.field(default_factory=Calibrations)

@@ -19,12 +19,14 @@ from service.keys.snapshot import KeyGrant, KeyRefusal
 from service.keys.token import bearer_token
 from service.ledger.record import Opening, begin_record, clip, uuid7, uuid_text
 from service.logs import get_logger
+from service.relay.admitted import Admitted
 from service.relay.attribution import attribute
 from service.relay.body import ClientGoneError, Receive, Send, read_body
 from service.relay.context import RelayContext
-from service.relay.exchange import Admitted, Exchange
+from service.relay.exchange import Exchange
 from service.relay.failures import INTERNAL, Failure, error_body, error_headers, failure_for
 from service.relay.headers import Headers, header
+from service.relay.holds import Question
 from service.relay.reply import Reply
 from service.relay.request import ChatRequest, parse
 from service.relay.wrong_keys import FailureLimiter
@@ -68,6 +70,8 @@ class Door:
             await self._refuse(opening, error, reply=exchange.reply)
         except Exception as error:  # noqa: BLE001  (its attempt is recorded; only the client is left to be told)
             await self._answer_error(opening, error, reply=exchange.reply)
+        finally:
+            admitted.holds.end()
 
     async def read_only(
         self,
@@ -168,8 +172,13 @@ class Door:
         candidates = context.router.candidates(request.model)
         if context.accounting.on_unpriced == "deny":
             candidates = self._priced(candidates, request, opening)
+        holds = await context.holding.take(
+            Question(opening, grant, request, body, candidates),
+            book=context.configuration.value.budgets,
+            prices=context.configuration.value.prices,
+        )
         context.retry_allowance.earn()
-        return Admitted(opening, request, body, headers, candidates, started)
+        return Admitted(opening, request, body, headers, candidates, started, holds)
 
     def _require_open(self) -> None:
         context = self._context

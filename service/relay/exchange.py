@@ -12,15 +12,15 @@ from enum import Enum, auto
 import msgspec
 
 from service.errors import UpstreamError, UpstreamTimeoutError, UpstreamUnreachableError
-from service.ledger.record import Opening, clip, uuid7, uuid_text
+from service.ledger.record import clip, uuid7, uuid_text
 from service.relay import headers as crossing
+from service.relay.admitted import Admitted
 from service.relay.attempt import OK_STATUSES, Attempt, Times
 from service.relay.body import Receive, Send
 from service.relay.context import Interruptible, RelayContext
 from service.relay.forward import BodyForward, Ending, answer_failure, ending_of, forward_stream
-from service.relay.headers import Headers
 from service.relay.reply import Reply
-from service.relay.request import ChatRequest, with_model, with_usage_option
+from service.relay.request import with_model, with_output_cap, with_usage_option
 from service.upstream.client import UpstreamCall, UpstreamRequest
 from service.upstream.provider import Provider
 from service.usage.meter import BodyMeter, StreamMeter
@@ -29,17 +29,6 @@ TOO_MANY_REQUESTS = 429
 SERVER_ERROR = 500
 REFUSES_AN_OPTION = (400, 422)
 EVENT_STREAM = b"text/event-stream"
-
-
-class Admitted(msgspec.Struct, frozen=True):
-    """A request that passed the door; *opening* is shared with the refusal that may still follow."""
-
-    opening: Opening
-    request: ChatRequest
-    body: bytes
-    headers: Headers
-    candidates: tuple[Provider, ...]
-    started: float
 
 
 class Verdict(Enum):
@@ -251,8 +240,7 @@ class Exchange(Interruptible):
             self._context,
             opening=opening,
             provider=provider,
-            request=admitted.request,
-            body=admitted.body,
+            admitted=admitted,
             times=times,
         )
 
@@ -272,6 +260,9 @@ class Exchange(Interruptible):
         model = self._model_for(provider)
         if model != self._admitted.request.model:
             body = with_model(body, model)
+        cap = self._admitted.holds.output_cap
+        if cap is not None:
+            body = with_output_cap(body, cap, provider=provider.provider)
         return UpstreamRequest("POST", provider.chat_url, headers, body)
 
 

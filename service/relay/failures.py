@@ -29,6 +29,8 @@ FAILURES: Mapping[type[errors.TollkeeperError], Failure] = {
     errors.ModelNotAllowedError: Failure(403, "permission_error", "model_not_allowed", "rejected_request"),
     errors.ModelNotFoundError: Failure(404, "invalid_request_error", "model_not_found", "rejected_request"),
     errors.ModelUnpricedError: Failure(429, "insufficient_quota", "model_unpriced", "rejected_budget"),
+    errors.BudgetExhaustedError: Failure(429, "insufficient_quota", "budget_exceeded", "rejected_budget"),
+    errors.RateLimitedError: Failure(429, "rate_limit_error", "rate_limit_exceeded", "rejected_rate_limit"),
     errors.InvalidRequestError: Failure(400, "invalid_request_error", None, "rejected_request"),
     errors.DuplicateKeyError: Failure(400, "invalid_request_error", "duplicate_key", "rejected_request"),
     errors.BodyTooLargeError: Failure(413, "invalid_request_error", "request_too_large", "rejected_request"),
@@ -71,6 +73,8 @@ def error_headers(error: Exception, failure: Failure) -> Headers:
     headers: Headers = [(b"content-type", b"application/json")]
     if isinstance(error, errors.TooManyFailuresError):
         headers.append((b"retry-after", b"%d" % error.retry_after_s))
+    elif isinstance(error, errors.RateLimitedError):
+        headers += [(b"retry-after", b"%d" % error.retry_after_s), *error.standing]
     elif failure.type == "service_unavailable":
         headers.append((b"retry-after", b"%d" % STORE_RETRY_S))
     elif failure.type == "insufficient_quota":

@@ -196,4 +196,5 @@ def answer_headers(attempt: Attempt) -> Headers:
     if attempt.upstream_request_id is not None:
         identifier = attempt.upstream_request_id.encode("latin-1", "replace")
         headers.append((b"x-tollkeeper-upstream-request-id", identifier))
+    headers += attempt.holds.headers()
     return headers

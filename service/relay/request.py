@@ -47,6 +47,7 @@ class ChatRequest(msgspec.Struct):
         return self.stream_options is not None and self.stream_options.include_usage is True
 
 
+_NEWER_BOUND = frozenset({"openai", "azure"})
 _decode = msgspec.json.Decoder(ChatRequest).decode
 _decode_anything = msgspec.json.Decoder().decode
 _READ = "|".join(ChatRequest.__struct_fields__)
@@ -104,6 +105,12 @@ def with_usage_option(body: bytes) -> bytes:
 def with_model(body: bytes, model: str) -> bytes:
     """The body with another model name."""
     return set_member(body.decode(), "model", msgspec.json.encode(model).decode()).encode()
+
+
+def with_output_cap(body: bytes, tokens: int, *, provider: str) -> bytes:
+    """The body with a bound on the answer, under the name that *provider* knows it by."""
+    name = "max_completion_tokens" if provider in _NEWER_BOUND else "max_tokens"
+    return set_member(body.decode(), name, str(tokens)).encode()
 
 
 def _decoded_whole(body: bytes) -> bool:

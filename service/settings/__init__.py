@@ -8,6 +8,7 @@ from service.settings.secret import Secret
 from service.settings.upstreams import with_simulator
 from service.settings.values import (
     AccountingSettings,
+    BudgetSettings,
     DashboardSettings,
     RelaySettings,
     Settings,
@@ -17,6 +18,7 @@ from service.settings.values import (
 
 __all__ = [
     "AccountingSettings",
+    "BudgetSettings",
     "DashboardSettings",
     "Loaded",
     "RelaySettings",

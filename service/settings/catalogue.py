@@ -10,6 +10,7 @@ from msgspec import inspect
 from service.settings.secret import Secret
 from service.settings.values import (
     AccountingSettings,
+    BudgetSettings,
     DashboardSettings,
     RelaySettings,
     StoreSettings,
@@ -20,6 +21,7 @@ SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "store": StoreSettings,
     "relay": RelaySettings,
     "accounting": AccountingSettings,
+    "budgets": BudgetSettings,
     "dashboard": DashboardSettings,
 }
 UPSTREAMS = "upstreams"

@@ -86,6 +86,24 @@ class AccountingSettings(_Section, frozen=True, kw_only=True):
     ] = "allow"
 
 
+class BudgetSettings(_Section, frozen=True, kw_only=True):
+    """`[budgets]`"""
+
+    unpriced: Annotated[
+        Literal["deny", "allow"],
+        _says(
+            "Whether a model without a price is forwarded where a hard budget applies; it then costs nothing."
+        ),
+    ] = "deny"
+    cap_output: Annotated[
+        bool,
+        _says(
+            "Where a request names no length and the budget cannot pay for the longest answer: "
+            "ask for as much as it affords, instead of refusing."
+        ),
+    ] = False
+
+
 class DashboardSettings(_Section, frozen=True, kw_only=True):
     """`[dashboard]`"""
 
@@ -144,6 +162,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     store: StoreSettings = StoreSettings()
     relay: RelaySettings = RelaySettings()
     accounting: AccountingSettings = AccountingSettings()
+    budgets: BudgetSettings = BudgetSettings()
     dashboard: DashboardSettings = DashboardSettings()
     upstreams: tuple[UpstreamSettings, ...] = ()
     admin_key: Secret | None = None

@@ -14,18 +14,17 @@ from service.budgets import leases
 from service.budgets.admission import Admission
 from service.budgets.answers import Busy
 from service.budgets.charges import Spending
-from service.budgets.errors import BudgetExhaustedError
 from service.budgets.gate import BudgetGate
 from service.budgets.policy import BudgetBook, RequestFacts
 from service.budgets.registry import load_budgets
 from service.budgets.settling import settle_flush
 from service.budgets.surroundings import Surroundings
 from service.budgets.values import BudgetChanges
-from service.errors import ModelUnpricedError, StoreUnavailableError, UnavailableError
+from service.errors import BudgetExhaustedError, ModelUnpricedError, StoreUnavailableError, UnavailableError
 from service.store.budget_tables import budget_lease, budget_period
 from service.store.engine import Store
 from service.store.types import to_micros
-from tests.budgets.making import USD, registry, stored
+from tests.budgets.making import BY, USD, registry, stored
 from tests.support.clock import HandClock
 
 FACTS = RequestFacts("key_1", "alpha", "ann", "gpt-4o")
@@ -456,13 +455,13 @@ def test_a_lowered_limit_refuses_at_once(sqlite_store: Store, clock: HandClock) 
         relay.settle(await relay.admit(10 * USD), 10 * USD)
         clock.advance(timedelta(seconds=1))
         with sqlite_store.write() as tx:
-            budgets.update(tx, budget.id, changes=BudgetChanges(limit_usd="10"))
+            budgets.update(tx, budget.id, changes=BudgetChanges(limit_usd="10"), by=BY)
         relay.refresh()
         with pytest.raises(BudgetExhaustedError, match=r"its limit is 10\.00 USD"):
             await relay.admit(1)
         clock.advance(timedelta(seconds=1))
         with sqlite_store.write() as tx:
-            budgets.update(tx, budget.id, changes=BudgetChanges(limit_usd="12"))
+            budgets.update(tx, budget.id, changes=BudgetChanges(limit_usd="12"), by=BY)
         relay.refresh()
         assert (await relay.admit(USD)).charges
 
@@ -496,7 +495,7 @@ def test_a_budget_that_is_deleted_meanwhile_holds_nobody_up(sqlite_store: Store,
 
     async def story() -> None:
         with sqlite_store.write() as tx:
-            budgets.delete(tx, budget.id)
+            budgets.delete(tx, budget.id, by=BY)
         assert (await relay.admit(50 * USD)).charges == ()
 
     running(story)

@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from service.budgets.errors import RateLimitedError
 from service.budgets.limiter import RateLimiter
 from service.budgets.meters import Permit, RateLimit, limits_of
 from service.budgets.surroundings import Surroundings
-from service.errors import StoreUnavailableError
+from service.errors import RateLimitedError, StoreUnavailableError
 from service.store.budget_tables import rate_permit
 from service.store.engine import Store
 from tests.support.clock import HandClock

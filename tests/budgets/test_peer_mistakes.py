@@ -11,13 +11,12 @@ from service.budgets import leases
 from service.budgets.allowance import Demand as HoldDemand
 from service.budgets.answers import Want
 from service.budgets.charges import Spending
-from service.budgets.errors import BudgetExhaustedError
 from service.budgets.estimate import Demand, estimate_nanos
 from service.budgets.model_limits import limits_of
 from service.budgets.policy import RequestFacts
 from service.budgets.registry import load_budgets
 from service.budgets.values import NewBudget
-from service.errors import InvalidInputError
+from service.errors import BudgetExhaustedError, InvalidInputError
 from service.store.budget_tables import budget_lease
 from service.store.engine import Store
 from service.store.types import to_micros

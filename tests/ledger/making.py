@@ -129,7 +129,7 @@ class DiskJournal(Journal):
 
     def _create(self) -> Segment:
         self._sequence += 1
-        path = self.directory / segment_name(self._owner, self._sequence)
+        path = self.directory / segment_name(self.owner, self._sequence)
         return DiskSegment(path, size=self._segment_bytes, disk=self.disk)
 
     def crash(self) -> None:

@@ -344,7 +344,8 @@ def test_the_adoption_loop_recovers_now_and_later_and_survives_failures(
     first.crash()
     store = Store(copied_sqlite(Path(sqlite_url.removeprefix("sqlite:///")), to=tmp_path / "copy.db"))
     batches = BatchWriter(Writer(store, clock=lambda: T0), alarm=print)
-    loop = AdoptionLoop(directory, batches=batches, rate=rate, interval_s=0.01)
+    heard: list[str] = []
+    loop = AdoptionLoop(directory, batches=batches, rate=rate, settled=heard.append, interval_s=0.01)
     loop.start()
     wait_until_gone(directory)
     stray = directory / "0-stray.journal"
@@ -366,6 +367,7 @@ def test_the_adoption_loop_recovers_now_and_later_and_survives_failures(
     assert "journal_damaged" in capsys.readouterr().err
     with store.read() as tx:
         assert len(tx.execute(select(request_record.c.id)).all()) == 2
+    assert heard == [first.owner]  # of a damaged journal nobody knows what it spent
     store.close()
 
 
@@ -383,13 +385,15 @@ def test_the_adoption_loop_waits_for_a_store_that_is_away(tmp_path: Path, sqlite
     journal.open(intent())
     journal.crash()
     batches = BatchWriter(Away(sqlite_store, clock=lambda: T0), alarm=print)
-    loop = AdoptionLoop(journal.directory, batches=batches, rate=rate, interval_s=0.01)
+    heard: list[str] = []
+    loop = AdoptionLoop(journal.directory, batches=batches, rate=rate, settled=heard.append, interval_s=0.01)
     loop.start()
     wait_until_gone(journal.directory)
     loop.stop()
     assert Away.tries == 3
+    assert heard == [journal.owner]
 
 
 def test_an_adoption_loop_that_never_ran_can_be_stopped(tmp_path: Path, sqlite_store: Store) -> None:
     batches = BatchWriter(Writer(sqlite_store, clock=lambda: T0), alarm=print)
-    AdoptionLoop(tmp_path, batches=batches, rate=rate).stop()
+    AdoptionLoop(tmp_path, batches=batches, rate=rate, settled=print).stop()

@@ -31,6 +31,7 @@ from service.relay.server_protocol import StrictHttpProtocol
 from service.server import DrainingServer
 from service.settings import (
     AccountingSettings,
+    BudgetSettings,
     RelaySettings,
     Secret,
     Settings,
@@ -39,6 +40,7 @@ from service.settings import (
 )
 from service.store.engine import Store
 from service.store.tables import request_record
+from tests.support.audit import TESTER
 from tests.support.client import Client
 from tests.support.stores import _locked as locked
 from tests.support.stores import copied_sqlite, migrated_sqlite
@@ -73,12 +75,14 @@ class Relay:
         upstreams: Iterable[UpstreamSettings],
         clock: Clock | None = None,
         on_unpriced: Any = "allow",
+        cap_output: bool = False,
         **relay: Any,
     ) -> None:
         settings = Settings(
             store=StoreSettings(url=store_url),
             relay=RelaySettings(port=0, data_dir=folder / "data", **relay),
             accounting=AccountingSettings(on_unpriced=on_unpriced),
+            budgets=BudgetSettings(cap_output=cap_output),
             upstreams=tuple(upstreams),
             secret_key=Secret(SECRET),
         )
@@ -108,17 +112,20 @@ class Relay:
 
     def new_key(self, **new: Any) -> str:
         """A virtual key that this relay knows already."""
-        registry = KeyRegistry(self.process.peppers, now=_now, random_bytes=os.urandom)
+        registry = self._keys()
         with self.process.store.write() as tx:
-            issued = registry.create(tx, NewKey(**{"name": "test", **new}))
+            issued = registry.create(tx, NewKey(**{"name": "test", **new}), by=TESTER)
         self.process.configuration.refresh_now()
         return issued.token
 
+    def _keys(self) -> KeyRegistry:
+        return KeyRegistry(self.process.peppers, trail=self.process.trail, now=_now, random_bytes=os.urandom)
+
     def revoke(self, name: str) -> None:
         """End the key of this *name*; this relay knows."""
-        registry = KeyRegistry(self.process.peppers, now=_now, random_bytes=os.urandom)
+        registry = self._keys()
         with self.process.store.write() as tx:
-            registry.revoke(tx, registry.find(tx, name).id)
+            registry.revoke(tx, registry.find(tx, name).id, by=TESTER)
         self.process.configuration.refresh_now()
 
     def client(self, key: str | None = "", *, port: int | None = None) -> "Client":
@@ -219,9 +226,12 @@ class Relay:
         self.server = DrainingServer(
             config, context=self.context, on_ready=lambda: self._ready.set_result(None)
         )
+        caring = asyncio.ensure_future(self.context.holding.run())
         try:
             await self.server.serve(sockets=[self._listener])
         finally:
+            caring.cancel()
+            await self.context.holding.close()
             await self.context.client.aclose()
 
     def _stored(self, agent: str | None) -> list[dict[str, Any]]:

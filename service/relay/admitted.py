@@ -1,0 +1,21 @@
+"""A request that passed the door, on its way through its attempts."""
+
+import msgspec
+
+from service.ledger.record import Opening
+from service.relay.headers import Headers
+from service.relay.holds import NO_HOLDS, Holds
+from service.relay.request import ChatRequest
+from service.upstream.provider import Provider
+
+
+class Admitted(msgspec.Struct, frozen=True):
+    """*opening* is shared with the refusal that may still follow; *body* is kept for an estimate of the prompt."""
+
+    opening: Opening
+    request: ChatRequest
+    body: bytes
+    headers: Headers
+    candidates: tuple[Provider, ...]
+    started: float
+    holds: Holds = NO_HOLDS
