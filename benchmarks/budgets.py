@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from service.audit.actor import Actor
+from service.audit.trail import AuditTrail
 from service.budgets.gate import BudgetGate
 from service.budgets.policy import RequestFacts
 from service.budgets.registry import BudgetRegistry, load_budgets
@@ -85,10 +87,13 @@ def main() -> None:
         url = sys.argv[1] if len(sys.argv) > 1 else f"sqlite:///{Path(folder) / 'budgets.db'}"
         with closing(Store(url)) as store:
             schema.migrate_if_needed(store)
-            budgets = BudgetRegistry(now=now, random_bytes=os.urandom)
+            budgets = BudgetRegistry(
+                now=now, random_bytes=os.urandom, trail=AuditTrail(os.urandom(32), now=now)
+            )
             with store.write() as tx:
                 for scope in (GivenScope("global"), GivenScope("key", "*")):
-                    budgets.create(tx, NewBudget(scope=scope, limit_usd="1000000", window="month"))
+                    new = NewBudget(scope=scope, limit_usd="1000000", window="month")
+                    budgets.create(tx, new, by=Actor.system("benchmark"))
                 book = load_budgets(tx)
             counted = Counted()
             surroundings = Surroundings(

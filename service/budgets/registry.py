@@ -1,24 +1,30 @@
-"""Budgets in the store: create, list, show, update, delete; and how they stand.
+"""Budgets in the store: create, list, show, update, delete.
 
-Methods take the caller's transaction and never commit. Each change bumps the configuration revision in the same
-transaction, so that every relay takes it over. A deleted budget stays in the store for its history.
+Methods take the caller's transaction and never commit. Each change is audited and bumps the configuration revision in
+the same transaction, so that every relay takes it over. A deleted budget stays in the store for its history.
 """
 
 import re
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, insert, select, tuple_, update
+from sqlalchemy import Connection, RowMapping, insert, or_, select, tuple_, update
 
-from service.budgets.periods import budget_from, find_period, usage_of
+from service.audit.actor import Actor, Target
+from service.audit.trail import AuditTrail
+from service.audit.values import difference
+from service.budgets.periods import budget_from
 from service.budgets.policy import EACH, Budget, BudgetBook
-from service.budgets.values import BudgetChanges, NewBudget
+from service.budgets.values import BudgetChanges, BudgetFilter, NewBudget
+from service.budgets.views import BudgetFields
 from service.errors import InvalidInputError, NotFoundError
-from service.keys.token import RandomBytes, base62
+from service.keys.ids import sortable_id
+from service.keys.projects import find_project
+from service.keys.token import RandomBytes
 from service.store.budget_tables import budget as budget_table
-from service.store.budget_tables import budget_period
-from service.store.revision import bump_revision
+from service.store.revision import bump_revision, lock_revision
 from service.store.tables import virtual_key
 from service.store.types import MICROSECOND
 
@@ -33,65 +39,63 @@ class StoredBudget(msgspec.Struct, frozen=True):
     budget: Budget
     created_at: datetime
     updated_at: datetime
-
-
-class Standing(msgspec.Struct, frozen=True):
-    """How a budget stands in a period. `held` is what relays may still spend, or may have spent before they died."""
-
-    budget_id: str
-    subject: str
-    starts_at: datetime
-    resets_at: datetime | None
-    limit_nanos: int
-    spent_nanos: int
-    held_nanos: int
+    deleted_at: datetime | None = None
 
     @property
-    def remaining_nanos(self) -> int:
-        """What is neither spent nor held."""
-        return max(0, self.limit_nanos - self.spent_nanos - self.held_nanos)
+    def dates(self) -> dict[str, datetime | None]:
+        """The dates by name, as views take them."""
+        return {"created_at": self.created_at, "updated_at": self.updated_at, "deleted_at": self.deleted_at}
 
 
 class BudgetRegistry:
     """The budgets of a store. *now* is the wall clock (UTC)."""
 
-    def __init__(self, *, now: Callable[[], datetime], random_bytes: RandomBytes) -> None:
+    def __init__(self, *, now: Callable[[], datetime], random_bytes: RandomBytes, trail: AuditTrail) -> None:
         self._now = now
         self._random_bytes = random_bytes
+        self._trail = trail
 
-    def create(self, tx: Connection, new: NewBudget) -> StoredBudget:
+    def create(self, tx: Connection, new: NewBudget, *, by: Actor) -> StoredBudget:
         """A new budget; it counts from now on."""
         values = new.checked()
-        if values["scope_kind"] == "key" and values["scope_id"] != EACH:
-            _require_key(tx, values["scope_id"])
+        lock_revision(tx)
+        values["scope_id"] = _known_scope(tx, values["scope_kind"], values["scope_id"])
         now = self._now()
-        budget_id = "bud_" + base62(
-            (int(now.timestamp() * 1000) << 80) | int.from_bytes(self._random_bytes(10)), width=22
-        )
+        budget_id = sortable_id("bud_", now=now, random_bytes=self._random_bytes)
         dates = {"created_at": now, "updated_at": now}
         tx.execute(insert(budget_table).values(id=budget_id, **values, **dates))
-        bump_revision(tx)
-        return self.get(tx, budget_id)
+        made = self.get(tx, budget_id)
+        self._record(tx, "budget.create", budget_id, before=None, after=_shown(made), by=by)
+        return made
 
-    def get(self, tx: Connection, budget_id: str) -> StoredBudget:
-        """The budget with this id."""
-        return _get(tx, budget_id)
+    def get(self, tx: Connection, budget_id: str, *, deleted: bool = False) -> StoredBudget:
+        """The budget with this id; one that was deleted only if *deleted* says so."""
+        return _get(tx, budget_id, alive=not deleted)
 
     def list(
-        self, tx: Connection, *, limit: int, after: tuple[datetime, str] | None = None
+        self,
+        tx: Connection,
+        *,
+        limit: int,
+        after: tuple[datetime, str] | None = None,
+        wanted: BudgetFilter = BudgetFilter(),  # noqa: B008  (frozen)
     ) -> list[StoredBudget]:
         """Newest first; *after* is `created_at` and `id` of the last budget of the page before."""
         order = (_BUDGET.created_at, _BUDGET.id)
-        query = select(budget_table).where(_ALIVE).order_by(*(column.desc() for column in order)).limit(limit)
+        query = select(budget_table).order_by(*(column.desc() for column in order)).limit(limit)
+        if not wanted.deleted:
+            query = query.where(_ALIVE)
+        if wanted.kind is not None:
+            query = query.where(_BUDGET.scope_kind == wanted.kind)
+        if wanted.id is not None:
+            query = query.where(_BUDGET.scope_id == wanted.id)
         if after is not None:
             query = query.where(tuple_(*order) < tuple_(*after, types=[column.type for column in order]))
-        return [
-            StoredBudget(budget_from(row), row["created_at"], row["updated_at"])
-            for row in tx.execute(query).mappings()
-        ]
+        return [_stored(row) for row in tx.execute(query).mappings()]
 
-    def update(self, tx: Connection, budget_id: str, *, changes: BudgetChanges) -> StoredBudget:
+    def update(self, tx: Connection, budget_id: str, *, changes: BudgetChanges, by: Actor) -> StoredBudget:
         """Change what *changes* names; a limit below what is spent refuses at once."""
+        lock_revision(tx)
         found = _get(tx, budget_id, lock=True)
         values = changes.checked(found.budget.rule, now=self._now())
         if not values:
@@ -99,53 +103,33 @@ class BudgetRegistry:
         now = max(self._now(), found.updated_at + MICROSECOND)  # the version grows whatever the clock does
         living = (_BUDGET.id == budget_id) & _ALIVE
         tx.execute(update(budget_table).where(living).values(**values, updated_at=now))
-        bump_revision(tx)
-        return self.get(tx, budget_id)
+        changed = self.get(tx, budget_id)
+        before, after = difference(_shown(found), _shown(changed))
+        self._record(tx, "budget.update", budget_id, before=before, after=after, by=by)
+        return changed
 
-    def delete(self, tx: Connection, budget_id: str) -> None:
+    def delete(self, tx: Connection, budget_id: str, *, by: Actor) -> StoredBudget:
         """End the budget; its history stays."""
-        self.get(tx, budget_id)
+        lock_revision(tx)
+        found = _get(tx, budget_id, lock=True)
         living = (_BUDGET.id == budget_id) & _ALIVE
         tx.execute(update(budget_table).where(living).values(deleted_at=self._now()))
+        self._record(tx, "budget.delete", budget_id, before=_shown(found), after=None, by=by)
+        return _get(tx, budget_id, alive=False)
+
+    def _record(
+        self,
+        tx: Connection,
+        action: str,
+        budget_id: str,
+        *,
+        before: dict[str, Any] | None,
+        after: dict[str, Any] | None,
+        by: Actor,
+    ) -> None:
+        target = Target("budget", budget_id, budget_id)
+        self._trail.record(tx, by=by, action=action, target=target, before=before, after=after)
         bump_revision(tx)
-
-    def standings(
-        self, tx: Connection, budget: Budget, *, subject: str | None = None, limit: int = 1000
-    ) -> Sequence[Standing]:
-        """How the budget stands now: one entry, or one for each of its subjects that has a period now."""
-        now = self._now()
-        subjects = [subject or ""]
-        if subject is None and budget.scope.id == EACH:
-            current = (budget_period.c.ends_at > now) | budget_period.c.ends_at.is_(None)
-            mine = (budget_period.c.budget_id == budget.id) & (budget_period.c.starts_at <= now) & current
-            query = select(budget_period.c.subject).where(mine).order_by(budget_period.c.subject)
-            subjects = [str(found) for found in tx.scalars(query.limit(limit))]
-        return [standing(tx, budget, name, at=now) for name in subjects]
-
-
-def _get(tx: Connection, budget_id: str, *, lock: bool = False) -> StoredBudget:
-    if not _ID.fullmatch(budget_id):
-        raise NotFoundError(f"no budget has the id {budget_id[:100]!r}")
-    query = select(budget_table).where(_BUDGET.id == budget_id, _ALIVE)
-    row = tx.execute(query.with_for_update(key_share=True) if lock else query).mappings().first()
-    if row is None:
-        raise NotFoundError(f"no budget has the id {budget_id!r}; see: tollkeeper budgets list")
-    return StoredBudget(budget_from(row), row["created_at"], row["updated_at"])
-
-
-def standing(tx: Connection, budget: Budget, subject: str, *, at: datetime) -> Standing:
-    """How a budget stands in the period of *at*."""
-    period = find_period(tx, budget, subject, at=at)
-    usage = usage_of(tx, (budget.id, subject, period.starts_at))
-    return Standing(
-        budget_id=budget.id,
-        subject=subject,
-        starts_at=period.starts_at.astimezone(UTC),
-        resets_at=period.ends_at,
-        limit_nanos=budget.limit_at(at),
-        spent_nanos=usage.spent_nanos,
-        held_nanos=usage.held_nanos,
-    )
 
 
 def load_budgets(tx: Connection) -> BudgetBook:
@@ -154,6 +138,45 @@ def load_budgets(tx: Connection) -> BudgetBook:
     return BudgetBook(budget_from(row) for row in rows)
 
 
-def _require_key(tx: Connection, key_id: str) -> None:
-    if tx.scalar(select(virtual_key.c.id).where(virtual_key.c.id == key_id)) is None:
-        raise InvalidInputError(f"scope.id: no key has the id {key_id!r}", field="scope.id")
+def budgets_of_key(tx: Connection, *, key_id: str, project: str) -> list[Budget]:
+    """The budgets that are a key's own or its project's, those with the scope id `*` among them, oldest first."""
+    scopes = (("key", key_id), ("project", project))
+    mine = or_(*((_BUDGET.scope_kind == kind) & _BUDGET.scope_id.in_((name, EACH)) for kind, name in scopes))
+    rows = tx.execute(select(budget_table).where(_ALIVE, mine).order_by(_BUDGET.created_at, _BUDGET.id))
+    return [budget_from(row) for row in rows.mappings()]
+
+
+def _get(tx: Connection, budget_id: str, *, lock: bool = False, alive: bool = True) -> StoredBudget:
+    if not _ID.fullmatch(budget_id):
+        raise NotFoundError(f"no budget has the id {budget_id[:100]!r}; see: tollkeeper budgets list")
+    query = select(budget_table).where(_BUDGET.id == budget_id)
+    if alive:
+        query = query.where(_ALIVE)
+    row = tx.execute(query.with_for_update(key_share=True) if lock else query).mappings().first()
+    if row is None:
+        raise NotFoundError(f"no budget has the id {budget_id!r}; see: tollkeeper budgets list")
+    return _stored(row)
+
+
+def _stored(row: RowMapping) -> StoredBudget:
+    return StoredBudget(budget_from(row), row["created_at"], row["updated_at"], row["deleted_at"])
+
+
+def _shown(stored: StoredBudget) -> dict[str, Any]:
+    """The budget's fields, as the audit log keeps them."""
+    fields: dict[str, Any] = msgspec.to_builtins(BudgetFields.of(stored.budget))
+    return fields
+
+
+def _known_scope(tx: Connection, kind: str, scope_id: str | None) -> str | None:
+    """*scope_id* as records name it; refuses a key or a project that is not there: its budget would hold nothing."""
+    if scope_id is None or scope_id == EACH:
+        return scope_id
+    if kind == "key" and tx.scalar(select(virtual_key.c.id).where(virtual_key.c.id == scope_id)) is None:
+        raise InvalidInputError(f"scope.id: no key has the id {scope_id!r}", field="scope.id")
+    if kind == "project":
+        project = find_project(tx, scope_id)
+        if project is None:
+            raise InvalidInputError(f"scope.id: no project has the id or name {scope_id!r}", field="scope.id")
+        return project.name
+    return scope_id

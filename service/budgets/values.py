@@ -43,10 +43,17 @@ class GivenRaise(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     until: datetime
 
 
-class NewBudget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a new budget is made of."""
+class BudgetFilter(msgspec.Struct, frozen=True):
+    """Which budgets; None leaves a side open. *deleted* shows those as well."""
 
-    scope: GivenScope
+    kind: str | None = None
+    id: str | None = None
+    deleted: bool = False
+
+
+class KeyBudget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A budget of a key that is being made; `NewBudget` without its scope."""
+
     limit_usd: str
     window: str
     timezone: str = "UTC"
@@ -54,6 +61,16 @@ class NewBudget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     mode: str = "hard"
     models: list[str] | None = None
     thresholds: tuple[float, ...] = DEFAULT_THRESHOLDS
+
+    def of(self, scope: GivenScope) -> "NewBudget":
+        """The same with a scope."""
+        return NewBudget(scope=scope, **msgspec.structs.asdict(self))
+
+
+class NewBudget(KeyBudget, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a new budget is made of."""
+
+    scope: GivenScope
 
     def checked(self) -> dict[str, Any]:
         """Column → value, or a refusal."""
@@ -112,13 +129,13 @@ class BudgetChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         return values
 
 
-def parse_short(text: str) -> tuple[str, str]:
+def parse_short(text: str, *, field: str = "budget") -> tuple[str, str]:
     """Limit and window of a short form such as ``10usd/month``."""
     found = _SHORT.fullmatch(text)
     if found is None:
-        raise InvalidInputError(f"budget is {text[:50]!r}; write one such as 10usd/month", field="budget")
-    check_amount(found[1], field="budget")
-    return found[1], check_window(found[2].lower(), field="budget")
+        raise InvalidInputError(f"{field} is {text[:50]!r}; write one such as 10usd/month", field=field)
+    check_amount(found[1], field=field)
+    return found[1], check_window(found[2].lower(), field=field)
 
 
 def check_scope(given: GivenScope) -> Scope:

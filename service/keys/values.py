@@ -76,7 +76,7 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise InvalidInputError(
                 "budgets of a key are not available yet; create the key without", field="budgets"
             )
-        _check(msgspec.structs.asdict(self), now=now)
+        check_fields(msgspec.structs.asdict(self), now=now)
         return self
 
 
@@ -93,7 +93,7 @@ class KeyChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def checked(self, now: datetime) -> dict[str, Any]:
         """Field → new value, or a refusal; empty where nothing changes."""
         given = {name: value for name, value in msgspec.structs.asdict(self).items() if value is not UNSET}
-        _check(given, now=now)
+        check_fields(given, now=now)
         return given
 
 
@@ -147,7 +147,8 @@ def limits_from(stored: Mapping[str, int] | None) -> Limits | None:
     return Limits(**stored) if stored else None
 
 
-def _check(given: Mapping[str, Any], *, now: datetime) -> None:
+def check_fields(given: Mapping[str, Any], *, now: datetime) -> None:
+    """Refuse what no key or project may have, by the name of the field."""
     for field in ("name", "project"):
         if field in given:
             check_name(given[field], field=field)

@@ -3,6 +3,8 @@
 import random
 from datetime import UTC, datetime, timedelta
 
+from service.audit.actor import Actor
+from service.audit.trail import AuditTrail
 from service.budgets.policy import Budget, Mode, Scope
 from service.budgets.registry import BudgetRegistry
 from service.budgets.values import GivenScope, NewBudget
@@ -14,6 +16,7 @@ from tests.support.clock import HandClock
 T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
 USD = 10**9
 TTL = timedelta(seconds=30)
+BY = Actor.system("tests")
 
 
 def budget(
@@ -36,8 +39,13 @@ def budget(
     )
 
 
+def trail(clock: HandClock) -> AuditTrail:
+    return AuditTrail(b"the audit key of the tests, 32 b", now=clock.now)
+
+
 def registry(clock: HandClock | None = None) -> BudgetRegistry:
-    return BudgetRegistry(now=(clock or HandClock()).now, random_bytes=random.Random(4).randbytes)
+    clock = clock or HandClock()
+    return BudgetRegistry(now=clock.now, random_bytes=random.Random(4).randbytes, trail=trail(clock))
 
 
 def stored(
@@ -55,4 +63,4 @@ def stored(
         scope=GivenScope(kind, scope_id), limit_usd=format_usd(limit_nanos), window=window, mode=mode
     )
     with store.write() as tx:
-        return (budgets or registry()).create(tx, new).budget
+        return (budgets or registry()).create(tx, new, by=BY).budget

@@ -21,7 +21,7 @@ from service.store.budget_tables import budget as budget_table
 from service.store.budget_tables import budget_lease, budget_period
 from service.store.engine import Store
 from service.store.types import to_micros
-from tests.budgets.making import T0, TTL, registry, stored
+from tests.budgets.making import BY, T0, TTL, registry, stored
 from tests.support.budget_books import Books, MemoryBooks, SqlBooks
 
 SECOND = timedelta(seconds=1)
@@ -175,7 +175,7 @@ def test_a_deleted_or_soft_budget_needs_no_lease(store: Store) -> None:
     soft = stored(store, mode="soft", budgets=budgets)
     deleted = stored(store, budgets=budgets)
     with store.write() as tx:
-        budgets.delete(tx, deleted.id)
+        budgets.delete(tx, deleted.id, by=BY)
     assert acquire(store, want(soft, need=1)) == Gone((soft.id, ""))
     assert acquire(store, want(deleted, need=1)) == Gone((deleted.id, ""))
     assert acquire(store, Want(("bud_unknown", ""), 1, 1, 1)) == Gone(("bud_unknown", ""))
