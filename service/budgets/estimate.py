@@ -25,7 +25,7 @@ _MEDIA = re.compile(rb'"type"\s*+:\s*+"(image_url|image|input_image|input_audio|
 _IMAGES = frozenset((b"image_url", b"image", b"input_image"))
 _INPUT_AUDIO = b"input_audio"
 _HIDDEN = re.compile(rb'"[^"\\]*+\\u00[^"]*+"\s*+:|"type"\s*+:\s*+"[^"\\]*+\\u00')
-_TOOLS = (b'"tools"', b'"functions"', b'"response_format"')
+_TOOLS = re.compile(rb'"(?:tools|functions|response_format)"')
 _decode = msgspec.json.Decoder().decode
 
 
@@ -57,7 +57,7 @@ def most_input_tokens(demand: Demand, *, limits: ModelLimits) -> int:
     if boundless or (images and limits.image_tokens is None):
         return window
     tokens = len(demand.body) + PER_MESSAGE * demand.messages + AROUND
-    if any(name in demand.body for name in _TOOLS):
+    if _TOOLS.search(demand.body) is not None:
         tokens += TOOLS_PROMPT
     return min(window, tokens + images * (limits.image_tokens or 0))
 

@@ -9,7 +9,9 @@ A record's cost is the sum of its lines, and a line is quantity times rate, roun
 - a missing reasoning price: reasoning is output, `priced`; an explicit rate of 0 is a price, `free`.
 """
 
+from bisect import bisect_right
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -111,17 +113,34 @@ def upper_bound_nanos(card: PriceCard, *, max_input_tokens: int, max_output_toke
     Takes the dearest meter of each direction (a cache write, audio), the dearest step that the input can
     reach, the dearest hour of the day and the dearest tier of service.
     """
+    begins, ceilings = _ceilings(card)
+    dearest_input, dearest_output, fee = ceilings[bisect_right(begins, max_input_tokens) - 1]
+    if dearest_input is None and dearest_output is None:
+        return None
+    picos = max_input_tokens * (dearest_input or 0) + max_output_tokens * (dearest_output or 0) + (fee or 0)
+    rounding = len(METERS)  # every line may round up, by less than one
+    return min(-(-picos // PICOS_PER_NANO) + (rounding if picos else 0), MAX_NANOS)
+
+
+_Ceiling = tuple[int | None, int | None, int | None]
+
+
+@lru_cache(maxsize=4096)
+def _ceilings(card: PriceCard) -> tuple[list[int], list[_Ceiling]]:
+    """From how many input tokens on which rates are the dearest: of input, of output, of the request itself."""
     rows = [astuple(card.rates)]
     rows += [astuple(window.rates) for window in card.windows]
     rows += [astuple(variant.rates) for variant in card.variants]
-    dearest_input = _dearest(rows, meters=INPUT_METERS, input_tokens=max_input_tokens)
-    dearest_output = _dearest(rows, meters=OUTPUT_METERS, input_tokens=max_input_tokens)
-    if dearest_input is None and dearest_output is None:
-        return None
-    fee = _dearest(rows, meters=REQUEST_METER, input_tokens=max_input_tokens) or 0
-    picos = max_input_tokens * (dearest_input or 0) + max_output_tokens * (dearest_output or 0) + fee
-    rounding = len(METERS)  # every line may round up, by less than one
-    return min(-(-picos // PICOS_PER_NANO) + (rounding if picos else 0), MAX_NANOS)
+    steps = (step for row in rows for meter in row for step in meter or ())
+    begins = sorted({0, *(step.from_input_tokens for step in steps)})
+    return begins, [
+        (
+            _dearest(rows, meters=INPUT_METERS, input_tokens=begin),
+            _dearest(rows, meters=OUTPUT_METERS, input_tokens=begin),
+            _dearest(rows, meters=REQUEST_METER, input_tokens=begin),
+        )
+        for begin in begins
+    ]
 
 
 def _steps_for(meter: str, rates: Rates) -> tuple[Steps | None, bool]:
