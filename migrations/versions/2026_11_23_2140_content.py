@@ -1,4 +1,4 @@
-"""Captured content; idempotency keys."""
+"""Captured content."""
 
 revision = "0008_content"
 down_revision = "0007_dimensions"

@@ -22,6 +22,7 @@ REVISIONS = (
     "0006_alerts",
     "0007_dimensions",
     "0008_content",
+    "0009_idempotency",
 )
 HEAD = REVISIONS[-1]
 _MIGRATION_LOCK = 7_203_116
