@@ -18,9 +18,9 @@ import httpx
 import msgspec
 
 from service.app import alarm, prepare_store, system_clock
-from service.first_run import utc_now
+from service.first_run import FIRST_START, utc_now
 from service.keys.registry import KeyRegistry
-from service.keys.secrets import Peppers, installation_secret
+from service.keys.secrets import Peppers, audit_trail, installation_secret
 from service.keys.values import NewKey
 from service.launch import RELAY_URL, Options, run_everything
 from service.ledger.batches import BATCH, BatchWriter
@@ -92,12 +92,15 @@ def run_demo(settings: Settings, *, dashboard: bool) -> None:
 
 def make_keys(store: Store, settings: Settings) -> list[DemoKey]:
     """One virtual key per workload of the generated history."""
-    peppers = Peppers.of(installation_secret(store, settings))
-    registry = KeyRegistry(peppers, now=utc_now, random_bytes=os.urandom)
+    root = installation_secret(store, settings)
+    trail = audit_trail(root, now=utc_now)
+    registry = KeyRegistry(Peppers.of(root), trail=trail, now=utc_now, random_bytes=os.urandom)
     keys = []
     with store.write() as tx:
         for workload in WORKLOADS:
-            issued = registry.create(tx, NewKey(name=workload.key_name, project=workload.project))
+            issued = registry.create(
+                tx, NewKey(name=workload.key_name, project=workload.project), by=FIRST_START
+            )
             models = tuple(offer.model for offer, _ in workload.offers)
             keys.append(DemoKey(issued.key.id, issued.key.name, issued.key.project, issued.token, models))
     return keys

@@ -6,15 +6,17 @@ from datetime import UTC, datetime
 import msgspec
 from sqlalchemy import select
 
+from service.audit.actor import Actor
 from service.keys.admin_registry import AdminKeyRegistry
 from service.keys.registry import KeyRegistry
-from service.keys.secrets import Peppers, installation_secret
+from service.keys.secrets import Peppers, audit_trail, installation_secret
 from service.keys.values import NewKey
 from service.settings import Settings
 from service.store.engine import Store
 from service.store.tables import admin_key, virtual_key
 
 FIRST_KEY_NAME = "first key"
+FIRST_START = Actor.system("first start")
 
 
 class FirstKeys(msgspec.Struct, frozen=True):
@@ -31,15 +33,16 @@ def utc_now() -> datetime:
 
 def ensure_first_keys(store: Store, settings: Settings) -> FirstKeys:
     """Make the keys that are missing. Safe when two processes start at once on one store."""
-    peppers = Peppers.of(installation_secret(store, settings))
+    root = installation_secret(store, settings)
+    peppers, trail = Peppers.of(root), audit_trail(root, now=utc_now)
     admin = virtual = None
     with store.write() as tx:
         if settings.admin_key is None and tx.scalar(select(admin_key.c.public_id).limit(1)) is None:
-            admins = AdminKeyRegistry(peppers, now=utc_now, random_bytes=os.urandom)
-            admin = admins.create(tx, name="first admin key", role="admin").token
+            admins = AdminKeyRegistry(peppers, trail=trail, now=utc_now, random_bytes=os.urandom)
+            admin = admins.create(tx, name="first admin key", role="admin", by=FIRST_START).token
         if tx.scalar(select(virtual_key.c.id).limit(1)) is None:
-            keys = KeyRegistry(peppers, now=utc_now, random_bytes=os.urandom)
-            virtual = keys.create(tx, NewKey(name=FIRST_KEY_NAME)).token
+            keys = KeyRegistry(peppers, trail=trail, now=utc_now, random_bytes=os.urandom)
+            virtual = keys.create(tx, NewKey(name=FIRST_KEY_NAME), by=FIRST_START).token
     return FirstKeys(admin, virtual)
 
 

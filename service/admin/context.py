@@ -6,6 +6,7 @@ from datetime import datetime
 
 import msgspec
 
+from service.audit.trail import AuditTrail
 from service.errors import StoreError
 from service.keys.registry import KeyRegistry
 from service.keys.snapshot import AdminGrant
@@ -20,6 +21,7 @@ class AdminContext(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     store: Store
+    trail: AuditTrail
     keys: KeyRegistry
     authenticate: Callable[[str], AdminGrant | None]
     refresh: Callable[[], object]

@@ -11,6 +11,7 @@ from litestar.exceptions import NotAuthorizedException, PermissionDeniedExceptio
 from litestar.handlers import BaseRouteHandler
 
 from service.admin.context import AdminContext
+from service.audit.actor import Actor
 from service.keys.token import bearer_token
 
 Connection = ASGIConnection[Any, Any, Any, Any]
@@ -29,5 +30,9 @@ def admin_guard(context: AdminContext) -> Guard:
             raise PermissionDeniedException(
                 "This admin key has the role `viewer`, which may only read; use one with the role `admin`."
             )
+        client = connection.client
+        connection.scope["user"] = Actor(
+            "admin_key", grant.id, grant.name, None if client is None else client.host
+        )
 
     return require_admin_key

@@ -6,7 +6,7 @@ from litestar import delete, get, patch, post
 from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from service.admin.context import AdminContext
-from service.admin.injection import Admin
+from service.admin.injection import Admin, By
 from service.admin.paging import DEFAULT_PAGE, Page, check_limit, read_cursor, write_cursor
 from service.admin.schemas import IssuedKeyView, KeyView, RotateKey
 from service.keys.registry import IssuedKey
@@ -18,10 +18,10 @@ KeyId = Annotated[str, PathParameter(description="The key's id, as `key_…`.")]
 
 
 @post("/keys", sync_to_thread=True, status_code=CREATED, summary="Create a virtual key")
-def create_key(admin: Admin, data: JSONBody[NewKey]) -> IssuedKeyView:
+def create_key(admin: Admin, by: By, *, data: JSONBody[NewKey]) -> IssuedKeyView:
     """The answer holds `key`, the text that its holder sends. It cannot be shown again."""
     with admin.store.write() as tx:
-        issued = admin.keys.create(tx, data)
+        issued = admin.keys.create(tx, data, by=by)
     return _issued(admin, issued)
 
 
@@ -50,29 +50,31 @@ def get_key(admin: Admin, key_id: KeyId) -> KeyView:
 
 
 @patch("/keys/{key_id:str}", sync_to_thread=True, summary="Change a virtual key")
-def update_key(admin: Admin, key_id: KeyId, data: JSONBody[KeyChanges]) -> KeyView:
+def update_key(admin: Admin, by: By, *, key_id: KeyId, data: JSONBody[KeyChanges]) -> KeyView:
     """Fields that are absent stay; null clears."""
     with admin.store.write() as tx:
-        key = admin.keys.update(tx, key_id, changes=data)
+        key = admin.keys.update(tx, key_id, changes=data, by=by)
     admin.take_over()
     return KeyView.of(key, now=admin.now())
 
 
 @delete("/keys/{key_id:str}", sync_to_thread=True, status_code=OK, summary="Revoke a virtual key")
-def revoke_key(admin: Admin, key_id: KeyId) -> KeyView:
+def revoke_key(admin: Admin, by: By, *, key_id: KeyId) -> KeyView:
     """It stops working on every relay within 2 seconds, for good. Its records stay."""
     with admin.store.write() as tx:
-        key = admin.keys.revoke(tx, key_id)
+        key = admin.keys.revoke(tx, key_id, by=by)
     admin.take_over()
     return KeyView.of(key, now=admin.now())
 
 
 @post("/keys/{key_id:str}/rotate", sync_to_thread=True, status_code=OK, summary="Give a key a new text")
-def rotate_key(admin: Admin, key_id: KeyId, data: JSONBody[RotateKey | None] = None) -> IssuedKeyView:
+def rotate_key(
+    admin: Admin, by: By, *, key_id: KeyId, data: JSONBody[RotateKey | None] = None
+) -> IssuedKeyView:
     """The answer holds the new `key`; the old text works for `overlap` more."""
     overlap = parse_duration((data or RotateKey()).overlap, field="overlap")
     with admin.store.write() as tx:
-        issued = admin.keys.rotate(tx, key_id, overlap=overlap)
+        issued = admin.keys.rotate(tx, key_id, overlap=overlap, by=by)
     return _issued(admin, issued)
 
 

@@ -7,7 +7,7 @@ two transactions wait for each other.
 
 import base64
 import binascii
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +21,7 @@ from service.audit.values import canonical
 from service.errors import InvalidInputError
 from service.store.audit_tables import audit_entry, audit_head
 from service.store.revision import lock_revision
-from service.store.types import from_micros, to_micros
+from service.store.types import to_micros
 
 VERIFIED_AT_ONCE = 1_000
 MAX_PROBLEMS = 1_000
@@ -42,6 +42,15 @@ class AuditedChange(msgspec.Struct, frozen=True, kw_only=True):
     target: Target
     before: dict[str, Any] | None
     after: dict[str, Any] | None
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What `record` is told, as a value: see there."""
+
+    action: str
+    target: Target
+    before: Mapping[str, object] | None
+    after: Mapping[str, object] | None
 
 
 class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,27 +95,24 @@ class AuditTrail:
         *action* is `<kind>.<verb>`, such as `key.create`. *before* and *after* hold what changed (None where the
         thing did not exist), never a secret.
         """
+        self.record_all(tx, [Change(action, target, before, after)], by=by)
+
+    def record_all(self, tx: Connection, changes: Sequence[Change], *, by: Actor) -> None:
+        """As `record`, for many changes that one order made."""
+        if not changes:
+            return
         lock_revision(tx)
-        head = self._head(tx)
-        entry = Entry(
-            seq=head.seq + 1,
-            at_micros=to_micros(self._now()),
-            actor_kind=by.kind,
-            actor_id=label(by.id, longest=NAME_LENGTH),
-            actor_name=label(by.name, longest=NAME_LENGTH),
-            address=None if by.address is None else label(by.address, longest=ADDRESS_LENGTH),
-            action=action,
-            target_kind=target.kind,
-            target_id=label(target.id, longest=TARGET_LENGTH),
-            target_name=label(target.name, longest=TARGET_LENGTH),
-            before=canonical(before),
-            after=canonical(after),
-        )
-        sealed = seal(self._key, entry, previous=head.mac)
-        values = msgspec.structs.asdict(entry)
-        values["at"] = from_micros(values.pop("at_micros"))
-        tx.execute(insert(audit_entry).values(**values, previous=sealed.previous, mac=sealed.mac))
-        self._set_head(tx, Head(entry.seq, sealed.mac))
+        head, at = self._head(tx), self._now()
+        rows = []
+        for change in changes:
+            entry = _entry(change, seq=head.seq + 1, at=at, by=by)
+            sealed = seal(self._key, entry, previous=head.mac)
+            head = Head(entry.seq, sealed.mac)
+            row = msgspec.structs.asdict(entry) | {"at": at, "previous": sealed.previous, "mac": sealed.mac}
+            del row["at_micros"]
+            rows.append(row)
+        tx.execute(insert(audit_entry), rows)
+        self._set_head(tx, head)
 
     def list(
         self, tx: Connection, wanted: AuditFilter, *, limit: int, before_seq: int | None = None
@@ -161,6 +167,23 @@ def parse_head(text: str) -> Head:
             "the expected head is not one that `tollkeeper audit verify` printed", field="expect"
         )
     return Head(int(number), mac)
+
+
+def _entry(change: Change, *, seq: int, at: datetime, by: Actor) -> Entry:
+    return Entry(
+        seq=seq,
+        at_micros=to_micros(at),
+        actor_kind=by.kind,
+        actor_id=label(by.id, longest=NAME_LENGTH),
+        actor_name=label(by.name, longest=NAME_LENGTH),
+        address=None if by.address is None else label(by.address, longest=ADDRESS_LENGTH),
+        action=change.action,
+        target_kind=change.target.kind,
+        target_id=label(change.target.id, longest=TARGET_LENGTH),
+        target_name=label(change.target.name, longest=TARGET_LENGTH),
+        before=canonical(change.before),
+        after=canonical(change.after),
+    )
 
 
 def _entries(tx: Connection) -> Iterator[Sealed]:

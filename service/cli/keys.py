@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from service.cli.options import json_option, list_of, store_options
 from service.cli.output import print_fields, print_json, print_table
-from service.cli.session import key_registry, load_settings, open_store, utc_now
+from service.cli.session import key_registry, load_settings, open_store, operator, utc_now
 from service.errors import InvalidInputError
 from service.keys.registry import IssuedKey, KeyRegistry
 from service.keys.values import (
@@ -60,7 +60,7 @@ def create(*, as_json: bool, **options: Any) -> None:
         budgets=[{"budget": text} for text in options["budgets"]],
     )
     with _registry(options, create=True) as (store, registry), store.write() as tx:
-        issued = registry.create(tx, new)
+        issued = registry.create(tx, new, by=operator())
     _print_issued(issued, as_json=as_json)
 
 
@@ -110,7 +110,7 @@ def update(key: str, *, as_json: bool, **options: Any) -> None:
     """Change what is given; the rest stays."""
     with _registry(options) as (store, registry), store.write() as tx:
         found = registry.find(tx, key)
-        changed = registry.update(tx, found.id, changes=_changes(options, before=found))
+        changed = registry.update(tx, found.id, changes=_changes(options, before=found), by=operator())
     _print_key(changed, as_json=as_json)
 
 
@@ -125,7 +125,9 @@ def rotate(key: str, *, overlap: str, as_json: bool, **options: Any) -> None:
     """Give a key a new text and print it, which nothing can do again."""
     with _registry(options) as (store, registry), store.write() as tx:
         found = registry.find(tx, key)
-        issued = registry.rotate(tx, found.id, overlap=parse_duration(overlap, field="overlap"))
+        issued = registry.rotate(
+            tx, found.id, overlap=parse_duration(overlap, field="overlap"), by=operator()
+        )
     _print_issued(issued, as_json=as_json)
 
 
@@ -136,7 +138,7 @@ def rotate(key: str, *, overlap: str, as_json: bool, **options: Any) -> None:
 def revoke(key: str, *, as_json: bool, **options: Any) -> None:
     """End a key for good; relays refuse it within 2 seconds. Its records stay."""
     with _registry(options) as (store, registry), store.write() as tx:
-        revoked = registry.revoke(tx, registry.find(tx, key).id)
+        revoked = registry.revoke(tx, registry.find(tx, key).id, by=operator())
     _print_key(revoked, as_json=as_json)
 
 

@@ -1,15 +1,19 @@
-"""What a command needs of an installation: its settings, its store, its key registry."""
+"""What a command needs of an installation: its settings, its store, the registries that change it, who runs it."""
 
+import getpass
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from service.audit.actor import Actor
+from service.audit.trail import AuditTrail
 from service.errors import StoreSchemaError
 from service.keys.registry import KeyRegistry
-from service.keys.secrets import Peppers, installation_secret
+from service.keys.secrets import Peppers, audit_trail, installation_secret
 from service.settings import Settings, load
 from service.store.engine import Store, parse_url
 from service.store.schema import migrate_if_needed, require_head
@@ -45,5 +49,18 @@ def open_store(settings: Settings, *, create: bool = False) -> Iterator[Store]:
 
 def key_registry(store: Store, settings: Settings) -> KeyRegistry:
     """The keys of *store*; refuses another installation's secret."""
-    peppers = Peppers.of(installation_secret(store, settings))
-    return KeyRegistry(peppers, now=utc_now, random_bytes=os.urandom)
+    root = installation_secret(store, settings)
+    trail = audit_trail(root, now=utc_now)
+    return KeyRegistry(Peppers.of(root), trail=trail, now=utc_now, random_bytes=os.urandom)
+
+
+def audit_log(store: Store, settings: Settings) -> AuditTrail:
+    """The audit log of *store*; refuses another installation's secret."""
+    return audit_trail(installation_secret(store, settings), now=utc_now)
+
+
+def operator() -> Actor:
+    """Who runs this command: the operating system's user, and who became that user with sudo."""
+    user = getpass.getuser()
+    before = os.environ.get("SUDO_USER")
+    return Actor.command_line(user=f"{before} as {user}" if before else user, host=socket.gethostname())

@@ -1,8 +1,8 @@
 """Virtual keys in the store: create, list, show, update, rotate, revoke.
 
-Methods take the caller's transaction and never commit. Each change bumps the configuration revision in the same
-transaction, so that every relay takes it over. A key's secret leaves this module once, as the return value of
-`create` and `rotate`.
+Methods take the caller's transaction and never commit. Each change is audited, and bumps the configuration revision,
+in the same transaction, so that every relay takes it over. A key's secret leaves this module once, as the return
+value of `create` and `rotate`.
 """
 
 import re
@@ -13,11 +13,14 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, RowMapping, insert, or_, select, tuple_, update
 
+from service.audit.actor import Actor, Target
+from service.audit.trail import AuditTrail
+from service.audit.values import difference
 from service.errors import ConflictError, InvalidInputError, NotFoundError
 from service.keys.secrets import Peppers
-from service.keys.token import RandomBytes, base62, digest, mint
+from service.keys.token import RandomBytes, TokenParts, base62, digest, mint
 from service.keys.values import KeyChanges, NewKey, VirtualKey, limits_as_stored
-from service.store.revision import bump_revision
+from service.store.revision import bump_revision, lock_revision
 from service.store.tables import key_secret, virtual_key
 
 MAX_OVERLAP = timedelta(days=90)
@@ -38,15 +41,19 @@ class IssuedKey(msgspec.Struct, frozen=True):
 class KeyRegistry:
     """The virtual keys of a store. *now* is the wall clock (UTC)."""
 
-    def __init__(self, peppers: Peppers, *, now: Callable[[], datetime], random_bytes: RandomBytes) -> None:
+    def __init__(
+        self, peppers: Peppers, *, trail: AuditTrail, now: Callable[[], datetime], random_bytes: RandomBytes
+    ) -> None:
         self._peppers = peppers
+        self._trail = trail
         self._now = now
         self._random_bytes = random_bytes
 
-    def create(self, tx: Connection, new: NewKey) -> IssuedKey:
+    def create(self, tx: Connection, new: NewKey, *, by: Actor) -> IssuedKey:
         """A new key with its first secret."""
         now = self._now()
         new.checked(now)
+        lock_revision(tx)
         key = VirtualKey(
             id=self._new_id(now),
             name=new.name,
@@ -60,7 +67,10 @@ class KeyRegistry:
             updated_at=now,
         )
         tx.execute(insert(virtual_key).values(msgspec.structs.asdict(key)))
-        return IssuedKey(key, self._issue(tx, key.id, now=now))
+        token = self._issue(tx, key.id, now=now)
+        after = {**_facts(key), "public_id": token.public_id}
+        self._trail.record(tx, by=by, action="key.create", target=_target(key), before=None, after=after)
+        return IssuedKey(key, token.text)
 
     def list(
         self, tx: Connection, *, limit: int, after: tuple[datetime, str] | None = None
@@ -91,7 +101,7 @@ class KeyRegistry:
             raise ConflictError(f"{len(candidates)} keys are named {id_or_name!r}; use an id: {ids}")
         return candidates[0]
 
-    def update(self, tx: Connection, key_id: str, *, changes: KeyChanges) -> VirtualKey:
+    def update(self, tx: Connection, key_id: str, *, changes: KeyChanges, by: Actor) -> VirtualKey:
         """Change what *changes* names."""
         now = self._now()
         values = changes.checked(now)
@@ -102,9 +112,14 @@ class KeyRegistry:
             values["limits"] = limits_as_stored(values["limits"])
         tx.execute(update(virtual_key).where(_KEY_COLUMNS.id == key_id).values(**values, updated_at=now))
         bump_revision(tx)
-        return _get(tx, key_id)
+        changed = _get(tx, key_id)
+        was, is_now = difference(_facts(key), _facts(changed))
+        self._trail.record(tx, by=by, action="key.update", target=_target(changed), before=was, after=is_now)
+        return changed
 
-    def rotate(self, tx: Connection, key_id: str, *, overlap: timedelta = timedelta(0)) -> IssuedKey:
+    def rotate(
+        self, tx: Connection, key_id: str, *, by: Actor, overlap: timedelta = timedelta(0)
+    ) -> IssuedKey:
         """A new secret; the ones before it work for *overlap* more, if they would have worked so long."""
         if not timedelta(0) <= overlap <= MAX_OVERLAP:
             raise InvalidInputError(f"overlap must be 0 to {MAX_OVERLAP.days} days", field="overlap")
@@ -116,26 +131,33 @@ class KeyRegistry:
             update(key_secret).where(key_secret.c.key_id == key_id, outlasting).values(expires_at=ends)
         )
         tx.execute(update(virtual_key).where(_KEY_COLUMNS.id == key_id).values(updated_at=now))
-        return IssuedKey(msgspec.structs.replace(key, updated_at=now), self._issue(tx, key_id, now=now))
+        token = self._issue(tx, key_id, now=now)
+        after = {"public_id": token.public_id, "older_end_at": ends}
+        self._trail.record(tx, by=by, action="key.rotate", target=_target(key), before=None, after=after)
+        return IssuedKey(msgspec.structs.replace(key, updated_at=now), token.text)
 
-    def revoke(self, tx: Connection, key_id: str) -> VirtualKey:
+    def revoke(self, tx: Connection, key_id: str, *, by: Actor) -> VirtualKey:
         """End the key for good; doing so twice changes nothing."""
-        _get(tx, key_id)
+        lock_revision(tx)
+        key = _get(tx, key_id)
         now = self._now()
         living = (_KEY_COLUMNS.id == key_id) & _KEY_COLUMNS.revoked_at.is_(None)
         changed = tx.execute(update(virtual_key).where(living).values(revoked_at=now, updated_at=now))
         if changed.rowcount:
             bump_revision(tx)
+            was, is_now = {"revoked_at": None}, {"revoked_at": now}
+            self._trail.record(tx, by=by, action="key.revoke", target=_target(key), before=was, after=is_now)
         return _get(tx, key_id)
 
     def _living(self, tx: Connection, key_id: str) -> VirtualKey:
-        """The key, its row locked, so that changes of one key come one after another."""
-        key = _get(tx, key_id, lock=True)
+        """The key, while no other transaction changes one."""
+        lock_revision(tx)
+        key = _get(tx, key_id)
         if key.revoked_at is not None:
             raise ConflictError(f"the key {key_id} is revoked and cannot be changed; create another")
         return key
 
-    def _issue(self, tx: Connection, key_id: str, *, now: datetime) -> str:
+    def _issue(self, tx: Connection, key_id: str, *, now: datetime) -> TokenParts:
         token = mint(self._random_bytes)
         row = {
             "public_id": token.public_id,
@@ -145,7 +167,7 @@ class KeyRegistry:
         }
         tx.execute(insert(key_secret).values(row))
         bump_revision(tx)
-        return token.text
+        return token
 
     def _new_id(self, now: datetime) -> str:
         """`key_` and 128 bits in base62: milliseconds first, as in a UUIDv7, then randomness."""
@@ -153,11 +175,21 @@ class KeyRegistry:
         return "key_" + base62((milliseconds << 80) | int.from_bytes(self._random_bytes(10)), width=22)
 
 
-def _get(tx: Connection, key_id: str, *, lock: bool = False) -> VirtualKey:
+def _target(key: VirtualKey) -> Target:
+    return Target("key", key.id, key.name)
+
+
+def _facts(key: VirtualKey) -> dict[str, Any]:
+    """What the audit log says of a key."""
+    facts = msgspec.structs.asdict(key)
+    del facts["id"], facts["created_at"], facts["updated_at"]
+    return facts
+
+
+def _get(tx: Connection, key_id: str) -> VirtualKey:
     if not _ID.fullmatch(key_id):
         raise NotFoundError(f"no key has the id {key_id[:100]!r}")
-    query = select(virtual_key).where(_KEY_COLUMNS.id == key_id)
-    row = tx.execute(query.with_for_update() if lock else query).mappings().first()
+    row = tx.execute(select(virtual_key).where(_KEY_COLUMNS.id == key_id)).mappings().first()
     if row is None:
         raise NotFoundError(f"no key has the id {key_id!r}")
     return _key(row)

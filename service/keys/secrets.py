@@ -9,11 +9,14 @@ import contextlib
 import hmac
 import os
 import secrets
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
 from sqlalchemy import Connection
 
+from service.audit.trail import AuditTrail
 from service.errors import ConfigurationError
 from service.settings import Settings
 from service.store.engine import Store
@@ -87,6 +90,11 @@ def derive(root: bytes, purpose: str) -> bytes:
     """A key for one *purpose*: HKDF-SHA-256 (RFC 5869), one block."""
     extracted = hmac.digest(_SALT, root, "sha256")
     return hmac.digest(extracted, purpose.encode() + b"\x01", "sha256")[:_HASH_BYTES]
+
+
+def audit_trail(root: bytes, *, now: Callable[[], datetime]) -> AuditTrail:
+    """The audit log of an installation."""
+    return AuditTrail(derive(root, "audit log"), now=now)
 
 
 def fingerprint(root: bytes) -> str:

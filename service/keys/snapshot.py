@@ -55,10 +55,11 @@ class KeyRefusal(msgspec.Struct, frozen=True):
 
 
 class AdminGrant(msgspec.Struct, frozen=True):
-    """A valid admin key."""
+    """A valid admin key. *id* is its public id, or `configured` for the one of the settings."""
 
     role: Role
     name: str
+    id: str
 
 
 class StoredSecret(msgspec.Struct, frozen=True):
@@ -124,7 +125,7 @@ class KeySnapshot:
         if self._configured is not None and compare_digest(
             digest(self._peppers.admin, bearer), self._configured
         ):
-            return AdminGrant("admin", CONFIGURED_ADMIN)
+            return AdminGrant("admin", CONFIGURED_ADMIN, "configured")
         parts = parse(bearer)
         if parts is None or parts.kind != "tka":
             return None
@@ -158,7 +159,7 @@ def load_keys(tx: Connection, *, peppers: Peppers, configured_admin: Secret | No
         revoked = row.revoked_at is not None or row.archived_at is not None
         secrets[row.public_id] = StoredSecret(bytes(row.digest), grant, ends_at, revoked)
     admins = {
-        row.public_id: (bytes(row.digest), AdminGrant(row.role, row.name))
+        row.public_id: (bytes(row.digest), AdminGrant(row.role, row.name, row.public_id))
         for row in tx.execute(select(admin_key).where(admin_key.c.revoked_at.is_(None)))
     }
     return KeySnapshot(peppers, secrets=secrets, admins=admins, configured_admin=configured_admin)

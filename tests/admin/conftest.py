@@ -15,6 +15,7 @@ from service.admin.failures import exception_handlers
 from service.admin.openapi import openapi_config
 from service.admin.organization import create_organization_router
 from service.admin.router import create_admin_router
+from service.audit.trail import AuditTrail
 from service.keys.admin_registry import AdminKeyRegistry
 from service.keys.registry import KeyRegistry
 from service.keys.secrets import Peppers
@@ -22,8 +23,10 @@ from service.keys.snapshot import AdminGrant, load_keys
 from service.settings import Secret
 from service.store.engine import Store
 from service.store.revision import RevisionPoller
+from tests.support.audit import TESTER
 from tests.support.clock import HandClock
 
+AUDIT_KEY = b"the audit key of the tests, 32 b"
 ADMIN_KEY = "4fd1bb2e9ac07d35e8f61a90c2b7d4e3"
 
 
@@ -82,9 +85,10 @@ def _serve(store: Store) -> Iterator[Api]:
     clock = HandClock()
     peppers = Peppers.of(b"root secret of the tests, 32 bytes or more")
     source = random.Random(1).randbytes
+    trail = AuditTrail(AUDIT_KEY, now=clock.now)
     with store.write() as tx:
-        admins = AdminKeyRegistry(peppers, now=clock.now, random_bytes=source)
-        viewer = admins.create(tx, name="viewer", role="viewer").token
+        admins = AdminKeyRegistry(peppers, trail=trail, now=clock.now, random_bytes=source)
+        viewer = admins.create(tx, name="viewer", role="viewer", by=TESTER).token
     poller = RevisionPoller(
         store,
         lambda tx: load_keys(tx, peppers=peppers, configured_admin=Secret(ADMIN_KEY)),
@@ -96,7 +100,8 @@ def _serve(store: Store) -> Iterator[Api]:
 
     context = AdminContext(
         store=store,
-        keys=KeyRegistry(peppers, now=clock.now, random_bytes=source),
+        trail=trail,
+        keys=KeyRegistry(peppers, trail=trail, now=clock.now, random_bytes=source),
         authenticate=authenticate,
         refresh=poller.refresh_now,
         now=clock.now,

@@ -7,6 +7,7 @@ import pytest
 from service.keys.admin_registry import AdminKeyRegistry
 from service.keys.registry import KeyRegistry
 from service.keys.secrets import Peppers
+from tests.support.audit import TRAIL
 from tests.support.clock import HandClock
 
 
@@ -22,9 +23,9 @@ def peppers() -> Peppers:
 
 @pytest.fixture
 def registry(peppers: Peppers, clock: HandClock) -> KeyRegistry:
-    return KeyRegistry(peppers, now=clock.now, random_bytes=random.Random(1).randbytes)
+    return KeyRegistry(peppers, trail=TRAIL, now=clock.now, random_bytes=random.Random(1).randbytes)
 
 
 @pytest.fixture
 def admin_registry(peppers: Peppers, clock: HandClock) -> AdminKeyRegistry:
-    return AdminKeyRegistry(peppers, now=clock.now, random_bytes=random.Random(2).randbytes)
+    return AdminKeyRegistry(peppers, trail=TRAIL, now=clock.now, random_bytes=random.Random(2).randbytes)

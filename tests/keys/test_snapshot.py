@@ -14,6 +14,7 @@ from service.keys.values import KeyChanges, Limits, NewKey
 from service.settings import Secret
 from service.store.engine import Store
 from service.store.project_tables import project
+from tests.support.audit import TESTER
 from tests.support.clock import HandClock
 
 CONFIGURED = "4fd1bb2e9ac07d35e8f61a90c2b7d4e3"
@@ -27,7 +28,7 @@ def loaded(store: Store, peppers: Peppers, *, configured: str | None = None) -> 
 
 def created(store: Store, registry: KeyRegistry, new: NewKey | None = None) -> IssuedKey:
     with store.write() as tx:
-        return registry.create(tx, new or NewKey(name="app"))
+        return registry.create(tx, new or NewKey(name="app"), by=TESTER)
 
 
 def refused(found: KeyGrant | KeyRefusal) -> tuple[str, str | None]:
@@ -103,7 +104,7 @@ def test_a_revoked_key_is_known_but_refused(
 ) -> None:
     issued = created(store, registry)
     with store.write() as tx:
-        registry.revoke(tx, issued.key.id)
+        registry.revoke(tx, issued.key.id, by=TESTER)
     snapshot = loaded(store, peppers)
     earlier = clock.now() - timedelta(days=1)  # a relay whose clock is behind
     assert refused(snapshot.authenticate(issued.token, now=earlier)) == ("revoked", issued.key.id)
@@ -114,7 +115,7 @@ def test_both_secrets_work_during_the_overlap(
 ) -> None:
     issued = created(store, registry)
     with store.write() as tx:
-        rotated = registry.rotate(tx, issued.key.id, overlap=timedelta(hours=1))
+        rotated = registry.rotate(tx, issued.key.id, overlap=timedelta(hours=1), by=TESTER)
     snapshot = loaded(store, peppers)
     assert len(snapshot) == 2
     during, after = clock.now() + timedelta(minutes=59), clock.now() + timedelta(minutes=60)
@@ -129,8 +130,8 @@ def test_the_key_s_own_end_counts_when_it_comes_first(
     issued = created(store, registry)
     end = clock.now() + timedelta(minutes=5)
     with store.write() as tx:
-        registry.rotate(tx, issued.key.id, overlap=timedelta(hours=1))
-        registry.update(tx, issued.key.id, changes=KeyChanges(expires_at=end))
+        registry.rotate(tx, issued.key.id, overlap=timedelta(hours=1), by=TESTER)
+        registry.update(tx, issued.key.id, changes=KeyChanges(expires_at=end), by=TESTER)
     found = loaded(store, peppers).authenticate(issued.token, now=end)
     assert refused(found) == ("expired", issued.key.id)
 
@@ -140,18 +141,24 @@ def test_stored_admin_keys(
     store: Store, admin_registry: AdminKeyRegistry, peppers: Peppers, role: str
 ) -> None:
     with store.write() as tx:
-        issued = admin_registry.create(tx, name="ops", role="admin" if role == "admin" else "viewer")
+        issued = admin_registry.create(
+            tx, name="ops", role="admin" if role == "admin" else "viewer", by=TESTER
+        )
     snapshot = loaded(store, peppers)
-    assert snapshot.authenticate_admin(issued.token) == AdminGrant(issued.key.role, "ops")
+    assert snapshot.authenticate_admin(issued.token) == AdminGrant(
+        issued.key.role, "ops", issued.key.public_id
+    )
     assert issued.key.role == role
     with store.write() as tx:
-        admin_registry.revoke(tx, issued.key.public_id)
+        admin_registry.revoke(tx, issued.key.public_id, by=TESTER)
     assert loaded(store, peppers).authenticate_admin(issued.token) is None
 
 
 def test_the_configured_admin_key(store: Store, peppers: Peppers, clock: HandClock) -> None:
     snapshot = loaded(store, peppers, configured=CONFIGURED)
-    assert snapshot.authenticate_admin(CONFIGURED) == AdminGrant("admin", "TOLLKEEPER_ADMIN_KEY")
+    assert snapshot.authenticate_admin(CONFIGURED) == AdminGrant(
+        "admin", "TOLLKEEPER_ADMIN_KEY", "configured"
+    )
     assert refused(snapshot.authenticate(CONFIGURED, now=clock.now())) == ("malformed", None)
     for wrong in ("", CONFIGURED[:-1], CONFIGURED + "0", mint(lambda n: b"\x01" * n, kind="tka").text):
         assert snapshot.authenticate_admin(wrong) is None
@@ -162,6 +169,6 @@ def test_an_admin_key_opens_no_data_plane(
     store: Store, admin_registry: AdminKeyRegistry, peppers: Peppers, clock: HandClock
 ) -> None:
     with store.write() as tx:
-        issued = admin_registry.create(tx, name="ops", role="admin")
+        issued = admin_registry.create(tx, name="ops", role="admin", by=TESTER)
     found = loaded(store, peppers).authenticate(issued.token, now=clock.now())
     assert refused(found) == ("malformed", None)
