@@ -37,8 +37,10 @@ from service.ledger.writer import Writer
 from service.logs import get_logger
 from service.pricing.catalog import import_genai_prices, load_book, store_cards
 from service.pricing.rating import Rating
+from service.pricing.upkeep import PriceUpkeep
 from service.relay.context import Clock, RelayContext, RelaySnapshot
 from service.relay.holds import Holding
+from service.relay.idempotency import IdempotencyKeys
 from service.settings import Settings
 from service.store.engine import Store
 from service.store.revision import RevisionPoller
@@ -134,11 +136,13 @@ class RelayProcess:
             recorder=self.recorder,
             refusals=self.refusals,
             holding=self._holding(),
+            idempotency=IdempotencyKeys(self.store, now=self._now),
             clock=self.clock,
         )
         admin = AdminContext(
             store=self.store,
             trail=self.trail,
+            prices=PriceUpkeep(self.trail, now=self._now),
             keys=KeyRegistry(
                 self.peppers, trail=self.trail, now=self._now, random_bytes=self.clock.random_bytes
             ),

@@ -18,6 +18,10 @@
     │   ├── ModelUnpricedError        no price is known and policy refuses unpriced models
     │   ├── BudgetExhaustedError      a budget cannot pay for the request
     │   ├── RateLimitedError          too many requests or tokens a minute, or requests at once
+    │   ├── IdempotencyError          the request's Idempotency-Key stands for another request
+    │   │   ├── IdempotencyRunningError   which is the same and runs still
+    │   │   ├── IdempotencyDoneError      which is the same and has ended
+    │   │   └── IdempotencyReusedError    which had another body
     │   ├── InvalidRequestError       the body is not a chat-completions request
     │   ├── DuplicateKeyError         two top-level members of one name
     │   ├── BodyTooLargeError         the body exceeds the limit
@@ -131,6 +135,26 @@ class RateLimitedError(RefusalError):
         super().__init__(message)
         self.retry_after_s = retry_after_s
         self.standing = standing
+
+
+class IdempotencyError(RefusalError):
+    """The Idempotency-Key stands for the request *request_id*."""
+
+    def __init__(self, message: str, *, request_id: str) -> None:
+        super().__init__(message)
+        self.request_id = request_id
+
+
+class IdempotencyRunningError(IdempotencyError):
+    """The same request is running."""
+
+
+class IdempotencyDoneError(IdempotencyError):
+    """The same request has ended."""
+
+
+class IdempotencyReusedError(IdempotencyError):
+    """Another request had this key."""
 
 
 class InvalidRequestError(RefusalError):

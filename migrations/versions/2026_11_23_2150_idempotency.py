@@ -9,6 +9,7 @@ branch_labels = None
 depends_on = None
 
 MICROS = sa.BigInteger()
+RECORD_ID = sa.LargeBinary(16).with_variant(sa.Uuid(), "postgresql")
 
 
 def upgrade() -> None:
@@ -17,7 +18,7 @@ def upgrade() -> None:
         sa.Column("key_id", sa.String(length=40), nullable=False),
         sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
         sa.Column("body_digest", sa.LargeBinary(length=32), nullable=False),
-        sa.Column("request_id", sa.Uuid(), nullable=False),
+        sa.Column("request_id", RECORD_ID, nullable=False),
         sa.Column("expires_at", MICROS, nullable=False),
         sa.PrimaryKeyConstraint("key_id", "digest", name=op.f("pk_idempotency_claim")),
         comment="The first request of each Idempotency-Key, for a day.",

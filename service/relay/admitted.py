@@ -2,6 +2,7 @@
 
 import msgspec
 
+from service.ledger.idempotency import Claim
 from service.ledger.record import Opening
 from service.relay.headers import Headers
 from service.relay.holds import NO_HOLDS, Holds
@@ -19,3 +20,5 @@ class Admitted(msgspec.Struct, frozen=True):
     candidates: tuple[Provider, ...]
     started: float
     holds: Holds = NO_HOLDS
+    claim: Claim | None = None
+    """Of the request's Idempotency-Key."""

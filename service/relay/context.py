@@ -13,6 +13,7 @@ from service.ledger.refusals import RefusalCoalescer
 from service.pricing.pricebook import PriceBook
 from service.relay.calibration import Calibrations
 from service.relay.holds import Holding
+from service.relay.idempotency import IdempotencyKeys
 from service.settings import AccountingSettings, RelaySettings
 from service.store.revision import RevisionPoller
 from service.upstream.client import UpstreamClient
@@ -78,6 +79,7 @@ class RelayContext(msgspec.Struct, kw_only=True, eq=False):
     recorder: Recorder
     refusals: RefusalCoalescer
     holding: Holding
+    idempotency: IdempotencyKeys
     clock: Clock
     retry_allowance: RetryAllowance = msgspec.field(default_factory=RetryAllowance)
     calibrations: Calibrations = msgspec.field(default_factory=Calibrations)

@@ -17,6 +17,7 @@ from service.errors import (
 )
 from service.keys.snapshot import KeyGrant, KeyRefusal
 from service.keys.token import bearer_token
+from service.ledger.idempotency import Claim
 from service.ledger.record import Opening, begin_record, clip, uuid7, uuid_text
 from service.logs import get_logger
 from service.relay.admitted import Admitted
@@ -68,6 +69,8 @@ class Door:
             await exchange.run()
         except JournalFullError as error:
             await self._refuse(opening, error, reply=exchange.reply)
+            if admitted.claim is not None:
+                await self._context.idempotency.release(admitted.claim)
         except Exception as error:  # noqa: BLE001  (its attempt is recorded; only the client is left to be told)
             await self._answer_error(opening, error, reply=exchange.reply)
         finally:
@@ -172,13 +175,20 @@ class Door:
         candidates = context.router.candidates(request.model)
         if context.accounting.on_unpriced == "deny":
             candidates = self._priced(candidates, request, opening)
+        claim = await self._claim(opening, headers, body)
         holds = await context.holding.take(
             Question(opening, grant, request, body, candidates),
             book=context.configuration.value.budgets,
             prices=context.configuration.value.prices,
         )
         context.retry_allowance.earn()
-        return Admitted(opening, request, body, headers, candidates, started, holds)
+        return Admitted(opening, request, body, headers, candidates, started, holds, claim)
+
+    async def _claim(self, opening: Opening, headers: Headers, body: bytes) -> Claim | None:
+        value = header(headers, b"idempotency-key")
+        if value is None:
+            return None
+        return await self._context.idempotency.claim(value, opening, body=body)
 
     def _require_open(self) -> None:
         context = self._context

@@ -31,6 +31,9 @@ FAILURES: Mapping[type[errors.TollkeeperError], Failure] = {
     errors.ModelUnpricedError: Failure(429, "insufficient_quota", "model_unpriced", "rejected_budget"),
     errors.BudgetExhaustedError: Failure(429, "insufficient_quota", "budget_exceeded", "rejected_budget"),
     errors.RateLimitedError: Failure(429, "rate_limit_error", "rate_limit_exceeded", "rejected_rate_limit"),
+    errors.IdempotencyRunningError: Failure(409, "idempotency_error", "request_running", "rejected_request"),
+    errors.IdempotencyDoneError: Failure(409, "idempotency_error", "request_done", "rejected_request"),
+    errors.IdempotencyReusedError: Failure(422, "idempotency_error", "key_reused", "rejected_request"),
     errors.InvalidRequestError: Failure(400, "invalid_request_error", None, "rejected_request"),
     errors.DuplicateKeyError: Failure(400, "invalid_request_error", "duplicate_key", "rejected_request"),
     errors.BodyTooLargeError: Failure(413, "invalid_request_error", "request_too_large", "rejected_request"),
@@ -77,7 +80,9 @@ def error_headers(error: Exception, failure: Failure) -> Headers:
         headers += [(b"retry-after", b"%d" % error.retry_after_s), *error.standing]
     elif failure.type == "service_unavailable":
         headers.append((b"retry-after", b"%d" % STORE_RETRY_S))
-    elif failure.type == "insufficient_quota":
+    elif failure.type == "insufficient_quota" or isinstance(
+        error, errors.IdempotencyDoneError | errors.IdempotencyReusedError
+    ):
         headers.append((b"x-should-retry", b"false"))
     elif failure.status == 401:  # noqa: PLR2004  (RFC 9110: a 401 names the scheme)
         headers.append((b"www-authenticate", b'Bearer realm="tollkeeper"'))

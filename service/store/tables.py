@@ -21,7 +21,13 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from service.store import alert_tables, audit_tables, budget_tables, project_tables  # noqa: F401  (the same metadata)
+from service.store import (  # noqa: F401  (the same metadata)
+    alert_tables,
+    audit_tables,
+    budget_tables,
+    idempotency_tables,
+    project_tables,
+)
 from service.store.histogram import DURATION_BINS, TTFT_BINS
 from service.store.metadata import metadata as metadata  # noqa: PLC0414  (re-exported: whoever wants it wants the tables)
 from service.store.metadata import one_of
