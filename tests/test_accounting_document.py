@@ -23,6 +23,7 @@ from service.store.tables import COST_STATUSES, USAGE_SOURCES
 from service.usage.dialects import dialect_for
 from service.usage.normalise import read_usage
 from service.usage.tokens import TokenUsage
+from tests.support.audit import TESTER, TRAIL
 from tests.support.rated import rated
 from tests.support.records import START, write
 
@@ -80,8 +81,8 @@ def test_the_correction_is_the_one_described(store: Store, record: RequestRecord
         | {"cache_read_input_usd_per_mtok": "0.313", "output_usd_per_mtok": "10.00"}
     )
     later = START + timedelta(days=1)
-    diff = Repricer(store, PriceBook([cheaper]), zone=ZoneInfo("UTC")).apply(
-        Wanted(until=later), reason="the contract", now=later, random_bytes=Random(1).randbytes
+    diff = Repricer(store, PriceBook([cheaper]), zone=ZoneInfo("UTC"), trail=TRAIL).apply(
+        Wanted(until=later), reason="the contract", by=TESTER, now=later, random_bytes=Random(1).randbytes
     )
     assert f"{format_usd(diff.new_nanos - diff.old_nanos).replace('-', '−')} USD" in EXAMPLE  # noqa: RUF001  (the text's minus)
     with store.read() as tx:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from litestar import Request, delete, get, post
 from litestar.params import JSONBody, PathParameter, QueryParameter
 
-from service.admin.injection import Admin
+from service.admin.injection import Admin, By
 from service.admin.paging import DEFAULT_PAGE, Page, check_limit, read_cursor, write_cursor
 from service.admin.parameters import optional_instant
 from service.admin.price_checks import require_possible, storable
@@ -15,7 +15,6 @@ from service.errors import InvalidInputError
 from service.pricing.card import SCOPES
 from service.pricing.lookup import PriceFilter, get_price, list_prices
 from service.pricing.override import override_card
-from service.pricing.upkeep import end_price, set_prices
 from service.reporting.intervals import time_zone
 
 CREATED = 201
@@ -72,7 +71,7 @@ def list_all(  # noqa: PLR0913  (one argument for each query parameter)
 
 
 @post("/prices", sync_to_thread=True, status_code=CREATED, summary="Set a price")
-def create_price(admin: Admin, data: JSONBody[dict[str, Any]]) -> Price:
+def create_price(admin: Admin, by: By, *, data: JSONBody[dict[str, Any]]) -> Price:
     """A price for the same scope, provider, model and beginning takes the place of the one before, which ends.
 
     The amounts are decimal strings in USD per million tokens, such as `"input_usd_per_mtok": "2.50"`.
@@ -81,7 +80,7 @@ def create_price(admin: Admin, data: JSONBody[dict[str, Any]]) -> Price:
     now = admin.now()
     with admin.store.write() as tx:
         require_possible(tx, card, keys=admin.keys)
-        result = set_prices(tx, [card], now=now)
+        result = admin.prices.set(tx, [card], by=by)
         stored = get_price(tx, (*result.added, *result.kept)[0].id)
     admin.take_over()
     return stored.fields(now=now)
@@ -97,6 +96,8 @@ def show_price(admin: Admin, price_id: PriceId) -> Price:
 @delete("/prices/{price_id:path}", sync_to_thread=True, status_code=OK, summary="End a price")
 def delete_price(
     admin: Admin,
+    by: By,
+    *,
     price_id: PriceId,
     at: Annotated[
         str | None,
@@ -107,7 +108,7 @@ def delete_price(
     now = admin.now()
     instant: datetime = optional_instant(at, field="at", zone=time_zone("UTC")) or now
     with admin.store.write() as tx:
-        end_price(tx, _id(price_id), at=instant)
+        admin.prices.end(tx, _id(price_id), at=instant, by=by)
         stored = get_price(tx, _id(price_id))
     admin.take_over()
     return stored.fields(now=now)

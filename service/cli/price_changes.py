@@ -12,14 +12,15 @@ from sqlalchemy import Connection
 from service.admin.price_checks import require_possible
 from service.cli.options import json_option, list_of, store_options
 from service.cli.output import print_json, print_table
-from service.cli.session import key_registry, load_settings, open_store, utc_now
+from service.cli.session import key_registry, load_settings, open_store, operator, price_upkeep
 from service.errors import InvalidInputError
 from service.keys.registry import KeyRegistry
 from service.pricing.card import PriceCard
 from service.pricing.listing import price_fields
 from service.pricing.override import METER_OF_FIELD, override_card
 from service.pricing.pricefile import PriceFileFormat, parse_price_file
-from service.pricing.upkeep import SetPrices, set_prices
+from service.pricing.upkeep import PriceUpkeep, SetPrices
+from service.store.engine import Store
 
 F = TypeVar("F")
 FORMATS: dict[str, PriceFileFormat] = {".toml": "toml", ".csv": "csv"}
@@ -63,10 +64,10 @@ def set_price(
     fields |= {name: options[name] for name in ("provider", "effective_from", "effective_to")}
     fields |= {"model": model, "scope": scope, "scope_id": scope_id, "aliases": list_of(options["aliases"])}
     card = override_card(fields)
-    with _writing(options, [card]) as (tx, keys):
-        if keys is not None:
-            card = msgspec.structs.replace(card, scope_id=keys.find(tx, str(scope_id)).id)
-        result = _set(tx, [card], keys=keys)
+    with _open(options) as change, change.store.write() as tx:
+        if scope == "key":
+            card = msgspec.structs.replace(card, scope_id=change.keys.find(tx, str(scope_id)).id)
+        result = change.set(tx, [card])
     _print(result, as_json=as_json)
 
 
@@ -91,8 +92,8 @@ def import_file(
             _print_table(cards)
             click.echo(f"{len(cards)} prices; nothing was changed.", err=True)
         return
-    with _writing(options, cards) as (tx, keys):
-        result = _set(tx, cards, keys=keys)
+    with _open(options) as change, change.store.write() as tx:
+        result = change.set(tx, cards)
     _print(result, as_json=as_json)
 
 
@@ -107,23 +108,25 @@ def _read(file: Path) -> str:
         ) from error
 
 
+class _PriceChange(msgspec.Struct, frozen=True):
+    """A store whose prices are being changed, with what is needed to do so."""
+
+    store: Store
+    keys: KeyRegistry
+    upkeep: PriceUpkeep
+
+    def set(self, tx: Connection, cards: Sequence[PriceCard]) -> SetPrices:
+        """Set *cards*, all or none."""
+        for card in cards:
+            require_possible(tx, card, keys=self.keys)
+        return self.upkeep.set(tx, cards, by=operator())
+
+
 @contextmanager
-def _writing(
-    options: dict[str, Any], cards: Sequence[PriceCard]
-) -> Iterator[tuple[Connection, KeyRegistry | None]]:
-    """A transaction, and the keys where one of *cards* is for a key: they need the installation's secret."""
+def _open(options: dict[str, Any]) -> Iterator[_PriceChange]:
     settings = load_settings(options["config"], store_url=options["store_url"], data_dir=options["data_dir"])
     with open_store(settings, create=True) as store:
-        needed = any(card.scope == "key" for card in cards)
-        keys = key_registry(store, settings) if needed else None
-        with store.write() as tx:
-            yield tx, keys
-
-
-def _set(tx: Connection, cards: Sequence[PriceCard], *, keys: KeyRegistry | None) -> SetPrices:
-    for card in cards:
-        require_possible(tx, card, keys=keys)
-    return set_prices(tx, cards, now=utc_now())
+        yield _PriceChange(store, key_registry(store, settings), price_upkeep(store, settings))
 
 
 def _print(result: SetPrices, *, as_json: bool) -> None:

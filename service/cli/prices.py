@@ -9,12 +9,12 @@ from service.cli.options import json_option, store_options
 from service.cli.output import print_fields, print_json, print_table
 from service.cli.price_changes import import_file, set_price
 from service.cli.repricing import reprice, unpriced
-from service.cli.session import load_settings, open_store, utc_now
+from service.cli.session import load_settings, open_store, operator, price_upkeep, utc_now
 from service.cli.times import point_in_time
 from service.errors import NotFoundError
 from service.pricing.catalog import import_genai_prices, load_book
 from service.pricing.lookup import PriceFilter, StoredPrice, get_price, list_prices
-from service.pricing.upkeep import Imported, end_price, import_prices
+from service.pricing.upkeep import Imported
 from service.reporting.dimensions import require_storable
 from service.reporting.intervals import time_zone
 from service.store.engine import Store
@@ -91,9 +91,11 @@ def end(price_id: str, *, at: str | None, as_json: bool, **options: Any) -> None
     zone = time_zone("UTC")
     instant = now if at is None else point_in_time(at, field="--at", zone=zone, now=now)
     settings = load_settings(options["config"], store_url=options["store_url"], data_dir=options["data_dir"])
-    with open_store(settings) as store, store.write() as tx:
-        end_price(tx, str(_storable(price_id, "price_id")), at=instant)
-        ended = get_price(tx, price_id)
+    with open_store(settings) as store:
+        upkeep = price_upkeep(store, settings)
+        with store.write() as tx:
+            upkeep.end(tx, str(_storable(price_id, "price_id")), at=instant, by=operator())
+            ended = get_price(tx, price_id)
     if as_json:
         print_json(ended.fields(now=now))
     else:
@@ -107,8 +109,10 @@ def update(*, as_json: bool, **options: Any) -> None:
     """Import the prices of the installed genai-prices package. Needs no network; your own prices stay."""
     cards = import_genai_prices()
     settings = load_settings(options["config"], store_url=options["store_url"], data_dir=options["data_dir"])
-    with open_store(settings, create=True) as store, store.write() as tx:
-        result = import_prices(tx, cards, now=utc_now())
+    with open_store(settings, create=True) as store:
+        upkeep = price_upkeep(store, settings)
+        with store.write() as tx:
+            result = upkeep.import_data(tx, cards, by=operator())
     if as_json:
         print_json(result)
         return

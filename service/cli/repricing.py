@@ -9,7 +9,7 @@ import click
 from service.cli.options import json_option, store_options
 from service.cli.output import print_json, print_table
 from service.cli.progress import progress_bar
-from service.cli.session import load_settings, open_store, utc_now
+from service.cli.session import audit_log, load_settings, open_store, operator, utc_now
 from service.cli.times import filters_of_options, point_in_time
 from service.errors import InvalidInputError
 from service.ledger.repricer import Repricer, Wanted
@@ -93,9 +93,10 @@ def reprice(*, do_it: bool, reason: str, as_json: bool, **options: Any) -> None:
     with open_store(settings) as store, progress_bar("Rating requests again") as progress:
         with store.read() as tx:
             book = load_book(tx)
-        repricer = Repricer(store, book, zone=time_zone(options["timezone"] or timezone), progress=progress)
+        zone, trail = time_zone(options["timezone"] or timezone), audit_log(store, settings)
+        repricer = Repricer(store, book, zone=zone, trail=trail, progress=progress)
         if do_it:
-            diff = repricer.apply(wanted, reason=reason, now=now, random_bytes=os.urandom)
+            diff = repricer.apply(wanted, reason=reason, by=operator(), now=now, random_bytes=os.urandom)
         else:
             diff = repricer.preview(wanted)
     if as_json:

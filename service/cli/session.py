@@ -14,6 +14,7 @@ from service.audit.trail import AuditTrail
 from service.errors import StoreSchemaError
 from service.keys.registry import KeyRegistry
 from service.keys.secrets import Peppers, audit_trail, installation_secret
+from service.pricing.upkeep import PriceUpkeep
 from service.settings import Settings, load
 from service.store.engine import Store, parse_url
 from service.store.schema import migrate_if_needed, require_head
@@ -57,6 +58,11 @@ def key_registry(store: Store, settings: Settings) -> KeyRegistry:
 def audit_log(store: Store, settings: Settings) -> AuditTrail:
     """The audit log of *store*; refuses another installation's secret."""
     return audit_trail(installation_secret(store, settings), now=utc_now)
+
+
+def price_upkeep(store: Store, settings: Settings) -> PriceUpkeep:
+    """What changes the price book of *store*; refuses another installation's secret."""
+    return PriceUpkeep(audit_log(store, settings), now=utc_now)
 
 
 def operator() -> Actor:

@@ -17,6 +17,8 @@ import msgspec
 from sqlalchemy import Connection, Select, select, text, type_coerce
 from sqlalchemy.types import BigInteger
 
+from service.audit.actor import Actor, Target
+from service.audit.trail import AuditTrail
 from service.ledger.entries import LedgerEntry, append
 from service.ledger.record import RequestRecord, uuid7
 from service.ledger.repricing import Change, Diff, Reason, Standing, reprice
@@ -57,11 +59,13 @@ class Repricer:
         book: PriceBook,
         *,
         zone: ZoneInfo,
+        trail: AuditTrail,
         progress: Progress = lambda _done, _total: None,
     ) -> None:
         self._store = store
         self._book = book
         self._zone = zone
+        self._trail = trail
         self._progress = progress
 
     def preview(self, wanted: Wanted) -> Diff:
@@ -74,20 +78,41 @@ class Repricer:
         return self._run(wanted, look)
 
     def apply(
-        self, wanted: Wanted, *, reason: str, now: datetime, random_bytes: Callable[[int], bytes]
+        self, wanted: Wanted, *, reason: str, by: Actor, now: datetime, random_bytes: Callable[[int], bytes]
     ) -> Diff:
-        """Write a ledger entry for every record whose cost changes."""
+        """Write a ledger entry for every record whose cost changes.
+
+        The audit log hears of the order with the first change, and of the sums at the end.
+        """
+        target = Target("ledger", "reprice", reason)
+        ordered = False
 
         def write(statement: Select[Any]) -> Batch:
+            nonlocal ordered
             with self._store.write() as tx:
                 _alone(tx)
                 batch = self._rated(tx, statement)
                 changes = [verdict for _record, verdict in batch if isinstance(verdict, Change)]
                 entries = [_entry(one, reason=reason, now=now, random=random_bytes(8)) for one in changes]
                 append(tx, entries)
-                return batch
+                if entries and not ordered:
+                    order = msgspec.structs.asdict(wanted)
+                    self._trail.record(
+                        tx, by=by, action="ledger.reprice", target=target, before=None, after=order
+                    )
+            ordered = ordered or bool(entries)
+            return batch
 
-        return self._run(wanted, write)
+        diff = self._run(wanted, write)
+        if ordered:
+            self._record_sums(diff, target=target, by=by)
+        return diff
+
+    def _record_sums(self, diff: Diff, *, target: Target, by: Actor) -> None:
+        before = {"cost_nanos": diff.old_nanos}
+        after = {"cost_nanos": diff.new_nanos, "records": diff.records, "newly_priced": diff.newly_priced}
+        with self._store.write() as tx:
+            self._trail.record(tx, by=by, action="ledger.repriced", target=target, before=before, after=after)
 
     def _run(self, wanted: Wanted, step: Callable[[Select[Any]], Batch]) -> Diff:
         """Go through the records in order of their ids, which is the order of time."""

@@ -23,6 +23,7 @@ from service.reporting.usage import UsageQuery, usage_report
 from service.store.engine import Store
 from service.store.tables import ledger_entry, request_record
 from service.usage.tokens import TokenUsage
+from tests.support.audit import TESTER, TRAIL, audited
 from tests.support.rated import AFTER, BEFORE, book, rated, variety
 from tests.support.records import START, stored_rollups, write
 
@@ -42,14 +43,14 @@ def apply(
     store: Store, prices: PriceBook, wanted: Wanted = ALL, *, progress: Any = None, now: datetime = NOW
 ) -> Diff:
     told = {} if progress is None else {"progress": progress}
-    repricer = Repricer(store, prices, zone=UTC, **told)
+    repricer = Repricer(store, prices, zone=UTC, trail=TRAIL, **told)
     return repricer.apply(
-        wanted, reason="new contract", now=now, random_bytes=Random(now.timestamp()).randbytes
+        wanted, reason="new contract", by=TESTER, now=now, random_bytes=Random(now.timestamp()).randbytes
     )
 
 
 def preview(store: Store, prices: PriceBook, wanted: Wanted = ALL) -> Diff:
-    return Repricer(store, prices, zone=UTC).preview(wanted)
+    return Repricer(store, prices, zone=UTC, trail=TRAIL).preview(wanted)
 
 
 def records(store: Store) -> list[Any]:
@@ -253,3 +254,37 @@ def test_many_batches_on_both_stores(store: Store) -> None:
         assert tx.scalar(select(func.count()).select_from(ledger_entry)) == 1_203
     assert apply(store, AFTER, now=NOW + timedelta(days=1)).records == 0
     assert check(store) == []
+
+
+def test_the_order_and_its_sums_are_audited(books: Store) -> None:
+    done = apply(books, AFTER)
+    order, sums = audited(books)
+    assert (order.action, order.actor, order.target.name) == ("ledger.reprice", TESTER, "new contract")
+    assert (order.before, order.after) == (
+        None,
+        {"until": END.isoformat().replace("+00:00", "Z"), "since": None, "filters": {}},
+    )
+    assert (sums.action, sums.before) == ("ledger.repriced", {"cost_nanos": done.old_nanos})
+    assert sums.after == {
+        "cost_nanos": done.new_nanos,
+        "records": done.records,
+        "newly_priced": done.newly_priced,
+    }
+
+
+def test_what_changes_nothing_is_not_audited(books: Store) -> None:
+    preview(books, AFTER)
+    apply(books, AFTER)
+    apply(books, AFTER, now=NOW + timedelta(days=1))
+    assert len(audited(books)) == 2
+
+
+def test_an_order_that_was_broken_off_is_audited(books: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repricing, "BATCH", 3)
+
+    def interrupt(_done: int, _total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        apply(books, AFTER, progress=interrupt)
+    assert [one.action for one in audited(books)] == ["ledger.reprice"]

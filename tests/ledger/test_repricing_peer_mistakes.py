@@ -21,6 +21,7 @@ from service.reporting.usage import UsageQuery, usage_report
 from service.store.engine import Store
 from service.usage.tokens import TokenUsage
 from tests.pricing.cards import card, usd
+from tests.support.audit import TESTER, TRAIL
 from tests.support.rated import AFTER, BEFORE, rated, variety
 from tests.support.records import START, write
 
@@ -29,8 +30,8 @@ END = START + timedelta(days=9)
 
 
 def reprice(store: Store, book: PriceBook, *, zone: str = "UTC") -> Diff:
-    repricer = Repricer(store, book, zone=ZoneInfo(zone))
-    return repricer.apply(Wanted(until=END), reason="r", now=END, random_bytes=Random(1).randbytes)
+    repricer = Repricer(store, book, zone=ZoneInfo(zone), trail=TRAIL)
+    return repricer.apply(Wanted(until=END), reason="r", by=TESTER, now=END, random_bytes=Random(1).randbytes)
 
 
 def test_litellm_35913_a_model_without_a_price_does_not_become_free(store: Store) -> None:
@@ -65,7 +66,7 @@ def test_litellm_27780_days_of_any_zone_add_up_to_the_total(store: Store) -> Non
         store, [rated(number, TokenUsage(input_tokens=7, output_tokens=1)) for number in range(0, 5_000, 37)]
     )
     diffs = [
-        Repricer(store, AFTER, zone=ZoneInfo(zone)).preview(Wanted(until=END))
+        Repricer(store, AFTER, zone=ZoneInfo(zone), trail=TRAIL).preview(Wanted(until=END))
         for zone in ("UTC", "Asia/Kolkata", "Asia/Kathmandu", "America/Los_Angeles")
     ]
     assert len({(diff.records, diff.old_nanos, diff.new_nanos) for diff in diffs}) == 1

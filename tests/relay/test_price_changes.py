@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from service.pricing.override import override_card
-from service.pricing.upkeep import end_price, set_prices
+from service.pricing.upkeep import PriceUpkeep
 from service.store.engine import Store
 from tests.relay.conftest import MakeRelay
+from tests.support.audit import TESTER
 from tests.support.relay import CHAT, Relay, until
 from tests.support.relay import upstream as configured
 from tests.support.upstream import COMPLETION, Upstream, response
@@ -37,13 +38,13 @@ def test_a_running_relay_takes_prices_over(make_relay: MakeRelay) -> None:
         before = asked(relay, upstream)
         assert before["price_id"].startswith("openai/gpt-4o@")
         with closing(Store(relay.process.settings.store.url)) as elsewhere:
-            now = datetime.now(UTC)  # noqa: TID251
+            upkeep = PriceUpkeep(relay.process.trail, now=lambda: datetime.now(UTC))  # noqa: TID251
             with elsewhere.write() as tx:
-                (added,) = set_prices(tx, [override_card(PRICE)], now=now).added
+                (added,) = upkeep.set(tx, [override_card(PRICE)], by=TESTER).added
             assert until(lambda: known_price(relay) == added.id)
             during = asked(relay, upstream)
             with elsewhere.write() as tx:
-                end_price(tx, added.id, at=datetime.now(UTC))  # noqa: TID251
+                upkeep.end(tx, added.id, at=datetime.now(UTC), by=TESTER)  # noqa: TID251
             assert until(lambda: known_price(relay) == before["price_id"])
         after = asked(relay, upstream)
     assert (during["price_id"], during["cost_nanos"]) == (added.id, 12 * 1_000_000)

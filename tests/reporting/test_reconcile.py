@@ -22,6 +22,7 @@ from service.store.tables import ledger_entry, request_record
 from service.usage.tokens import TokenUsage
 from tests.pricing.cards import card
 from tests.pricing.cards import usd as rates
+from tests.support.audit import TESTER, TRAIL
 from tests.support.rated import rated
 from tests.support.records import START, write
 
@@ -208,8 +209,12 @@ def test_failed_attempts_and_provider_costs_are_named(store: Store) -> None:
 def test_a_second_rating_counts_in_place_of_the_first(store: Store) -> None:
     write(store, [one(1)])
     dearer = PriceBook([card(rates(input="5", cache_read_input="2.50", output="20"), provider="openai")])
-    Repricer(store, dearer, zone=ZoneInfo("UTC")).apply(
-        Wanted(until=START + timedelta(days=9)), reason="r", now=START, random_bytes=Random(1).randbytes
+    Repricer(store, dearer, zone=ZoneInfo("UTC"), trail=TRAIL).apply(
+        Wanted(until=START + timedelta(days=9)),
+        reason="r",
+        by=TESTER,
+        now=START,
+        random_bytes=Random(1).randbytes,
     )
     figures = compared(store, bill("2026-03-06,gpt-4o,input,600,0.0030", "2026-03-06,,,,0.0060"))
     assert [figure.agrees for figure in figures if figure.meter in {"input", "total"}] == [True, True]

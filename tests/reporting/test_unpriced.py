@@ -11,6 +11,7 @@ from service.reporting.unpriced import UnpricedModel, unpriced_models
 from service.store.engine import Store
 from service.usage.tokens import TokenUsage
 from tests.pricing.cards import card, usd
+from tests.support.audit import TESTER, TRAIL
 from tests.support.rated import AFTER, BEFORE, rated, variety
 from tests.support.records import START, write
 
@@ -44,8 +45,10 @@ def test_where_a_price_is_there_by_now_past_usage_is_to_be_rated_again(store: St
     write(store, variety())
     new, _unknown = found(store, AFTER)
     assert new.remedy == "tollkeeper prices reprice --model new --apply"
-    repricer = Repricer(store, AFTER, zone=ZoneInfo("UTC"))
-    repricer.apply(Wanted(until=SPAN.until), reason="r", now=SPAN.until, random_bytes=Random(1).randbytes)
+    repricer = Repricer(store, AFTER, zone=ZoneInfo("UTC"), trail=TRAIL)
+    repricer.apply(
+        Wanted(until=SPAN.until), reason="r", by=TESTER, now=SPAN.until, random_bytes=Random(1).randbytes
+    )
     assert [one.model for one in found(store, AFTER)] == ["unknown"]
 
 
