@@ -87,11 +87,17 @@ class Remains:
         return list(self._repeating.values())
 
     def interrupted(self, rate: RateEstimate) -> list[RequestRecord]:
-        """Records for the attempts that had no end, once every segment was added."""
-        return [
-            interrupted(intent, self._progress.get(identifier), rate=rate)
-            for identifier, intent in self._open.items()
-        ]
+        """Records for the attempts that had no end, once every segment was added; a request's last one is final."""
+        last: dict[bytes, int] = {}
+        for intent in self._open.values():
+            request_id = intent.opening.request_id
+            last[request_id] = max(last.get(request_id, 0), intent.opening.attempt)
+        records = []
+        for identifier, intent in self._open.items():
+            record = interrupted(intent, self._progress.get(identifier), rate=rate)
+            record.final = record.attempt == last[record.request_id]
+            records.append(record)
+        return records
 
 
 def interrupted(intent: Intent, progress: Progress | None, *, rate: RateEstimate) -> RequestRecord:

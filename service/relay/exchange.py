@@ -54,6 +54,7 @@ class Exchange(Interruptible):
         self._call: UpstreamCall | None = None
         self._interrupted = False
         self._option_refused = False
+        self._gave_way: tuple[Attempt, Ending] | None = None
         self._drain_timer: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
@@ -66,6 +67,11 @@ class Exchange(Interruptible):
             self._context.exchanges.discard(self)
             watch.cancel()
             self._end_drain()
+
+    @property
+    def streaming(self) -> bool:
+        """Whether the client asked for a stream."""
+        return bool(self._admitted.request.stream)
 
     def interrupt(self) -> None:
         """The relay is shutting down and has waited long enough."""
@@ -126,7 +132,10 @@ class Exchange(Interruptible):
     async def _make_attempt(
         self, provider: Provider, *, number: int, ask_usage: bool, alternative: bool
     ) -> Verdict:
-        attempt = self._open(provider, number)
+        try:
+            attempt = self._open(provider, number)
+        finally:
+            self._close_the_one_before()
         self._attempt = attempt
         try:
             call = self._context.client.call(
@@ -173,7 +182,7 @@ class Exchange(Interruptible):
                 error, gone=self.reply.gone, interrupted=self._interrupted, answering=answering
             )
             if _nothing_sent(error) and alternative and self._may_retry():
-                return _failed(attempt, ending)
+                return self._give_way(attempt, ending)
             await answer_failure(attempt, error, ending, reply=self.reply)
             return Verdict.ANSWERED
 
@@ -193,10 +202,11 @@ class Exchange(Interruptible):
         status = attempt.status or 0
         if not self.reply.started and not self.reply.gone and not self._interrupted:
             if ask_usage and status in REFUSES_AN_OPTION and forward.mentions(b"stream_options"):
-                return _failed(attempt, forward.ending(), verdict=Verdict.WITHOUT_USAGE_OPTION)
+                self._give_way(attempt, forward.ending())
+                return Verdict.WITHOUT_USAGE_OPTION
             failing = status == TOO_MANY_REQUESTS or status >= SERVER_ERROR
             if failing and alternative and self._may_retry():
-                return _failed(attempt, forward.ending())
+                return self._give_way(attempt, forward.ending())
         await forward.finish()
         return Verdict.ANSWERED
 
@@ -204,6 +214,21 @@ class Exchange(Interruptible):
         """The upstream failed after its terminal event: the answer was whole."""
         await self.reply.finish()
         return Verdict.ANSWERED
+
+    def _give_way(self, attempt: Attempt, ending: Ending) -> Verdict:
+        """The client does not get the answer of *attempt*, but that of the next.
+
+        It is closed when the next one is in the journal, so that a crash between the two leaves a final record.
+        """
+        self._gave_way = attempt, ending
+        return Verdict.NEXT_UPSTREAM
+
+    def _close_the_one_before(self) -> None:
+        if self._gave_way is None:
+            return
+        attempt, ending = self._gave_way
+        self._gave_way = None
+        attempt.close(ending.outcome, final=False, error_type=ending.error_type, error_code=ending.error_code)
 
     def _learn(self, attempt: Attempt) -> None:
         """Only where leaving the option out has helped is it at fault: any client can provoke such an error."""
@@ -264,12 +289,6 @@ class Exchange(Interruptible):
         if cap is not None:
             body = with_output_cap(body, cap, provider=provider.provider)
         return UpstreamRequest("POST", provider.chat_url, headers, body)
-
-
-def _failed(attempt: Attempt, ending: Ending, *, verdict: Verdict = Verdict.NEXT_UPSTREAM) -> Verdict:
-    """Close an attempt whose answer the client does not get."""
-    attempt.close(ending.outcome, final=False, error_type=ending.error_type, error_code=ending.error_code)
-    return verdict
 
 
 def _nothing_sent(error: UpstreamError) -> bool:

@@ -80,6 +80,17 @@ def test_what_ended_is_stored_as_it_ended_and_the_rest_as_interrupted(journal: D
     assert left(journal) == []
 
 
+def test_of_a_request_s_attempts_the_last_is_final(journal: DiskJournal) -> None:
+    first, second = intent(), intent()
+    second.opening.request_id, second.opening.attempt = first.opening.request_id, 2
+    for one in (first, second):
+        journal.open(one)
+    journal.crash()
+    stored = Stored()
+    run(journal, stored)
+    assert [stored.records[one.opening.id].final for one in (first, second)] == [False, True]
+
+
 def test_recovering_twice_is_recovering_once(journal: DiskJournal) -> None:
     over, running = intent(), intent()
     for one in (over, running):
