@@ -113,7 +113,7 @@ def try_disk(trial: Trial) -> None:
     try:
         with (
             small_disk(mount_point, size="12m") as disk,
-            trial.rig(data_dir=disk / "data", relay="journal_max_bytes = 8388608") as rig,
+            trial.rig(data_dir=disk / "data", relay="journal_max_bytes = 8388608", budget=False) as rig,
             SqliteLock(rig.folder / "tollkeeper.db") as lock,
         ):
             filler = disk / "filler"

@@ -23,6 +23,8 @@ START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 60.0
 ADOPT_TIMEOUT_S = 60.0
 POLL_S = 0.02
+BUDGET_USD = "1000"
+"""A hard budget over all requests, so that leases are held whenever a relay is killed; enough for all of them."""
 
 _READY = re.compile(rb'"url": "http://127\.0\.0\.1:(\d+)".*"event": "relay_ready"')
 _CONFIG = """
@@ -32,6 +34,8 @@ url = "{store_url}"
 port = 0
 data_dir = "{data_dir}"
 {relay}
+[budgets]
+unpriced = "allow"
 [[upstreams]]
 name = "simulator"
 base_url = "http://127.0.0.1:{port}/v1"
@@ -41,7 +45,10 @@ api_key = "env:KILLS_UPSTREAM_KEY"
 
 
 class Rig:
-    """Start with `with`; the relay is not running yet. *relay* and *upstream* are lines of its configuration."""
+    """Start with `with`; the relay is not running yet. *relay* and *upstream* are lines of its configuration.
+
+    Without *budget* a store that is away before the first request keeps no request from the journal.
+    """
 
     def __init__(
         self,
@@ -51,6 +58,7 @@ class Rig:
         data_dir: Path | None = None,
         relay: str = "",
         upstream: str = "",
+        budget: bool = True,
     ) -> None:
         self.folder = folder
         self.store_url = store_url or f"sqlite:///{folder / 'tollkeeper.db'}"
@@ -59,6 +67,7 @@ class Rig:
         self.port = 0
         self.key = ""
         self._relay_lines = relay
+        self._budget = budget
         self._upstream_lines = upstream
         self._output = folder / "relay.log"
         self._simulator: subprocess.Popen[bytes] | None = None
@@ -91,6 +100,8 @@ class Rig:
         if not self.store_url.startswith("sqlite:"):
             self._run("migrate")
         self.key = json.loads(self._run("keys", "create", "--name", "kills", "--json"))["key"]
+        if self._budget:
+            self._run("budgets", "create", "--global", "--limit", BUDGET_USD, "--window", "total", "--json")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -188,9 +199,9 @@ class Rig:
 
     def await_adoption(self) -> None:
         """Wait until the journal holds nothing of the dead."""
-        own = f"-{self.pid}"
+        own = f"-{self.pid}-"
         deadline = time.monotonic() + ADOPT_TIMEOUT_S
-        while any(not owner_of(path).endswith(own) for path in self.journals):
+        while any(own not in owner_of(path) for path in self.journals):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{self.journals} were not adopted; see {self._output}")
             time.sleep(POLL_S)

@@ -2,17 +2,19 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from benchmarks.kills.clients import Seen
+from service.budgets.periods import usage_of
 from service.reporting.check import check
+from service.store.budget_tables import budget_period
 from service.store.engine import Store
 from service.store.tables import dead_letter, request_record
 
@@ -52,10 +54,33 @@ def examine(log: Path, store_url: str, seen: Sequence[Seen] = ()) -> Verdict:
         verdict = Verdict(len(truth), len(records), Counter(row["outcome"] for row in records.values()))
         verdict.wrong += [f"check: {found}" for found in check(store)[:10]]
         with store.read() as tx:
+            verdict.wrong += _budgets_differ(tx, records.values())
             verdict.wrong += [f"dead letter: {row.error}" for row in tx.execute(select(dead_letter))]
     _compare_upstream(verdict, truth, records)
     _compare_clients(verdict, seen, records)
     return verdict
+
+
+def _budgets_differ(tx: Connection, records: Iterable[dict[str, Any]]) -> list[str]:
+    """Budgets over everything, without end: what they spent is what the records cost, and nothing is held any more.
+
+    A cost that nobody knows is spent as what was held for it.
+    """
+    sent = [row for row in records if row["upstream"] is not None]
+    expected = sum(
+        row["cost_nanos"] if row["cost_nanos"] is not None else row["estimate_nanos"] or 0 for row in sent
+    )
+    found = []
+    for key in tx.execute(
+        select(budget_period.c.budget_id, budget_period.c.subject, budget_period.c.starts_at)
+    ):
+        usage = usage_of(tx, (key.budget_id, key.subject, key.starts_at))
+        if (usage.spent_nanos, usage.held_nanos) != (expected, 0):
+            found.append(
+                f"budget {key.budget_id}: {usage.spent_nanos} spent and {usage.held_nanos} held; "
+                f"the records cost {expected}"
+            )
+    return found
 
 
 def _compare_upstream(

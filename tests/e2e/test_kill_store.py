@@ -27,7 +27,7 @@ def test_a_postgresql_that_crashes_and_comes_back(tmp_path: Path) -> None:
 def test_a_full_journal_refuses_new_requests_and_loses_no_open_one(tmp_path: Path) -> None:
     """The store takes nothing, and the journal reaches its cap."""
     with (
-        Rig(tmp_path / "rig", relay="journal_max_bytes = 1048576") as rig,
+        Rig(tmp_path / "rig", relay="journal_max_bytes = 1048576", budget=False) as rig,
         SqliteLock(rig.folder / "tollkeeper.db") as lock,
     ):
         verdict, refused = scenarios.journal_full(rig, fill=lock.take, free=lock.release)
