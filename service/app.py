@@ -19,10 +19,11 @@ from service.admin.context import AdminContext
 from service.budgets import leases
 from service.budgets.gate import BudgetGate
 from service.budgets.limiter import RateLimiter
-from service.budgets.registry import load_budgets
+from service.budgets.registry import BudgetRegistry, load_budgets
 from service.budgets.surroundings import Surroundings
 from service.errors import StoreError
 from service.http_app import create_http_app
+from service.keys.projects import ProjectRegistry
 from service.keys.registry import KeyRegistry
 from service.keys.secrets import Peppers, audit_trail, installation_secret
 from service.keys.snapshot import AdminGrant, load_keys
@@ -146,6 +147,8 @@ class RelayProcess:
             keys=KeyRegistry(
                 self.peppers, trail=self.trail, now=self._now, random_bytes=self.clock.random_bytes
             ),
+            projects=ProjectRegistry(trail=self.trail, now=self._now, random_bytes=self.clock.random_bytes),
+            budgets=BudgetRegistry(trail=self.trail, now=self._now, random_bytes=self.clock.random_bytes),
             authenticate=self._authenticate_admin,
             refresh=self.configuration.refresh_now,
             now=self._now,

@@ -66,9 +66,7 @@ def list_budgets(  # noqa: PLR0913  (one argument for each query parameter)
 
 
 @get("/budgets/{budget_id:str}", sync_to_thread=True, summary="Show a budget, and who holds its money")
-def get_budget(
-    admin: Admin, request: Plain, *, budget_id: BudgetId, subject: Subject = None
-) -> BudgetDetail:
+def get_budget(admin: Admin, request: Plain, *, budget_id: BudgetId, subject: Subject = None) -> BudgetDetail:
     """`leases` add up to `held_usd`. With the scope id `*`, `subjects` lists up to 1,000 that have a period now."""
     _refuse_unknown(request, known=("subject",))
     with admin.store.read() as tx:
@@ -102,9 +100,7 @@ def list_periods(
 
 
 @patch("/budgets/{budget_id:str}", sync_to_thread=True, summary="Change a budget")
-def update_budget(
-    admin: Admin, by: By, *, budget_id: BudgetId, data: JSONBody[BudgetChanges]
-) -> BudgetView:
+def update_budget(admin: Admin, by: By, *, budget_id: BudgetId, data: JSONBody[BudgetChanges]) -> BudgetView:
     """Fields that are absent stay; `"raise": null` ends a temporary raise. Scope and window never change.
 
     A limit below what is spent refuses within 2 seconds; a new time zone or anchor day counts from the end of the

@@ -7,9 +7,12 @@ from datetime import datetime
 import msgspec
 
 from service.audit.trail import AuditTrail
+from service.budgets.registry import BudgetRegistry
 from service.errors import StoreError
+from service.keys.projects import ProjectRegistry
 from service.keys.registry import KeyRegistry
 from service.keys.snapshot import AdminGrant
+from service.pricing.upkeep import PriceUpkeep
 from service.store.engine import Store
 
 
@@ -23,6 +26,9 @@ class AdminContext(msgspec.Struct, frozen=True, kw_only=True):
     store: Store
     trail: AuditTrail
     keys: KeyRegistry
+    projects: ProjectRegistry
+    budgets: BudgetRegistry
+    prices: PriceUpkeep
     authenticate: Callable[[str], AdminGrant | None]
     refresh: Callable[[], object]
     now: Callable[[], datetime]

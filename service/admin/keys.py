@@ -8,9 +8,12 @@ from litestar.params import JSONBody, PathParameter, QueryParameter
 from service.admin.context import AdminContext
 from service.admin.injection import Admin, By
 from service.admin.paging import DEFAULT_PAGE, Page, check_limit, read_cursor, write_cursor
-from service.admin.schemas import IssuedKeyView, KeyView, RotateKey
+from service.admin.schemas import CreatedKeyView, IssuedKeyView, KeyView, RotateKey
+from service.budgets import key_budgets
+from service.budgets.key_budgets import NewKeyWithBudgets
 from service.keys.registry import IssuedKey
-from service.keys.values import KeyChanges, NewKey, parse_duration
+from service.keys.values import KeyChanges, parse_duration
+from service.reporting.dimensions import require_storable
 
 CREATED = 201
 OK = 200
@@ -18,23 +21,33 @@ KeyId = Annotated[str, PathParameter(description="The key's id, as `key_…`.")]
 
 
 @post("/keys", sync_to_thread=True, status_code=CREATED, summary="Create a virtual key")
-def create_key(admin: Admin, by: By, *, data: JSONBody[NewKey]) -> IssuedKeyView:
-    """The answer holds `key`, the text that its holder sends. It cannot be shown again."""
+def create_key(admin: Admin, by: By, *, data: JSONBody[NewKeyWithBudgets]) -> CreatedKeyView:
+    """The answer holds `key`, the text that its holder sends. It cannot be shown again.
+
+    The key's budgets are made with it, or nothing is.
+    """
     with admin.store.write() as tx:
-        issued = admin.keys.create(tx, data, by=by)
-    return _issued(admin, issued)
+        made = key_budgets.create_key(tx, data, keys=admin.keys, budgets=admin.budgets, by=by)
+        views = key_budgets.views_of(tx, made.budgets, now=admin.now())
+    admin.take_over()
+    issued = made.issued
+    return CreatedKeyView.of(issued.key, now=admin.now(), key=issued.token, budgets=views)
 
 
 @get("/keys", sync_to_thread=True, summary="List virtual keys, newest first")
 def list_keys(
     admin: Admin,
+    *,
+    project: Annotated[str | None, QueryParameter(description="Only the keys of this project.")] = None,
     limit: Annotated[int, QueryParameter(description="Rows of a page, 1 to 1000.")] = DEFAULT_PAGE,
     cursor: Annotated[str | None, QueryParameter(description="`next` of the page before.")] = None,
 ) -> Page[KeyView]:
     """Revoked and expired keys are among them."""
     after = read_cursor(cursor)
+    if project is not None:
+        require_storable(project, field="project")
     with admin.store.read() as tx:
-        found = admin.keys.list(tx, limit=check_limit(limit) + 1, after=after)
+        found = admin.keys.list(tx, limit=check_limit(limit) + 1, after=after, project=project)
     now = admin.now()
     page = [KeyView.of(key, now=now) for key in found[:limit]]
     more = len(found) > limit

@@ -18,7 +18,7 @@ from service.store.types import from_micros, to_micros
 T = TypeVar("T")
 DEFAULT_PAGE = 50
 MAX_PAGE = 1000
-_CURSOR_LENGTH = 200
+_CURSOR_LENGTH = 2000
 _LATEST_MICROS = 253_402_300_799_999_999  # the year 9999
 
 
@@ -30,10 +30,10 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Where a page ends: `created_at` in microseconds, and the id."""
+    """Where a page ends: `created_at` in microseconds, and the id, or whatever else tells rows of one instant apart."""
 
     micros: Annotated[int, Meta(ge=0, le=_LATEST_MICROS)]
-    id: Annotated[str, Meta(pattern="^[ -~]{1,80}$")]
+    id: Annotated[str, Meta(max_length=200, pattern="^[^\\x00]*$")]
 
 
 def check_limit(limit: int) -> int:

@@ -2,7 +2,7 @@
 
 from litestar import Router
 
-from service.admin import exports, keys, prices, requests, usage
+from service.admin import budgets, exports, keys, prices, projects, requests, usage
 from service.admin.bodies import StrictRequest
 from service.admin.context import AdminContext
 from service.admin.guard import admin_guard
@@ -24,6 +24,18 @@ def create_admin_router(context: AdminContext) -> Router:
             keys.update_key,
             keys.revoke_key,
             keys.rotate_key,
+            projects.create_project,
+            projects.list_projects,
+            projects.get_project,
+            projects.update_project,
+            projects.archive_project,
+            projects.restore_project,
+            budgets.create_budget,
+            budgets.list_budgets,
+            budgets.get_budget,
+            budgets.list_periods,
+            budgets.update_budget,
+            budgets.delete_budget,
             prices.create_price,
             prices.list_all,
             prices.show_price,

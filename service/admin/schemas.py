@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import msgspec
 
+from service.budgets.views import BudgetView
 from service.keys.values import KeyStatus, VirtualKey, status_of
 from service.reporting.figures import Measures
 from service.reporting.intervals import Interval
@@ -39,6 +40,12 @@ class IssuedKeyView(KeyView, frozen=True, kw_only=True):
     """A virtual key with its text, which no later answer repeats."""
 
     key: str
+
+
+class CreatedKeyView(IssuedKeyView, frozen=True, kw_only=True):
+    """A new virtual key with its text and the budgets that were made with it."""
+
+    budgets: list[BudgetView]
 
 
 class UsageAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from service.budgets.policy import EACH, SCOPE_KINDS, Mode, Scope
+from service.budgets.policy import EACH, SCOPE_KINDS, Mode, Scope, ScopeKind
 from service.budgets.windows import DAYS_OF_WEEK, LONGEST_MONTH, WINDOWS, Window, WindowRule, time_zone
 from service.errors import InvalidInputError
 from service.pricing.money import format_usd, parse_usd
@@ -46,7 +46,7 @@ class GivenRaise(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class BudgetFilter(msgspec.Struct, frozen=True):
     """Which budgets; None leaves a side open. *deleted* shows those as well."""
 
-    kind: str | None = None
+    kind: ScopeKind | None = None
     id: str | None = None
     deleted: bool = False
 
@@ -140,11 +140,7 @@ def parse_short(text: str, *, field: str = "budget") -> tuple[str, str]:
 
 def check_scope(given: GivenScope) -> Scope:
     """Whose spending counts."""
-    if given.kind not in SCOPE_KINDS:
-        raise InvalidInputError(
-            f"scope.kind is {given.kind[:50]!r}; use {', '.join(SCOPE_KINDS)}", field="scope.kind"
-        )
-    kind = given.kind
+    kind = check_kind(given.kind, field="scope.kind")
     if kind == "global":
         if given.id is not None:
             raise InvalidInputError("scope.id: a global budget has none", field="scope.id")
@@ -153,14 +149,26 @@ def check_scope(given: GivenScope) -> Scope:
         raise InvalidInputError(
             f"scope.id is missing: say which {kind}, or {EACH} for each by itself", field="scope.id"
         )
-    if len(given.id) > _ID_LENGTH or not given.id.isprintable() or given.id != given.id.strip():
-        raise InvalidInputError(
-            f"scope.id must have 1 to {_ID_LENGTH} printable characters and no space at its ends",
-            field="scope.id",
-        )
+    check_subject(given.id, field="scope.id")
     if kind == "model" and given.id != EACH and (problem := model_pattern_problem(given.id)):
         raise InvalidInputError(f"scope.id: {problem}", field="scope.id")
     return Scope(kind, given.id)
+
+
+def check_kind(text: str, *, field: str) -> ScopeKind:
+    """The name of a kind of scope."""
+    if text not in SCOPE_KINDS:
+        raise InvalidInputError(f"{field} is {text[:50]!r}; use {', '.join(SCOPE_KINDS)}", field=field)
+    return text
+
+
+def check_subject(text: str, *, field: str) -> str:
+    """The name of a project, a key, an end user or a model."""
+    if not 1 <= len(text) <= _ID_LENGTH or not text.isprintable() or text != text.strip():
+        raise InvalidInputError(
+            f"{field} must have 1 to {_ID_LENGTH} printable characters and no space at its ends", field=field
+        )
+    return text
 
 
 def check_amount(text: str, *, field: str) -> int:

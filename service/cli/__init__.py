@@ -36,6 +36,12 @@ COMMANDS: Mapping[str, Place] = {
     "dashboard": Place("service.cli.run:dashboard", "Start the dashboard alone."),
     "migrate": Place("service.cli.migrate:migrate", "Bring the store to the schema of this version."),
     "keys": Place("service.cli.keys:keys", "Create, list, show, update, rotate and revoke virtual keys."),
+    "projects": Place(
+        "service.cli.projects:projects", "Create, list, show, update, archive and restore projects."
+    ),
+    "budgets": Place(
+        "service.cli.budgets:budgets", "Create, list, show, update, raise and delete budgets; their history."
+    ),
     "prices": Place(
         "service.cli.prices:prices", "Show, set, import and update prices; rate past usage again."
     ),

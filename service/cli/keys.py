@@ -1,6 +1,6 @@
 """`tollkeeper keys`: virtual keys. Where a command takes KEY, an id or an unambiguous name will do."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -9,16 +9,24 @@ import click
 import msgspec
 from msgspec import UNSET
 
+from service.budgets.key_budgets import NewKeyWithBudgets, create_key, views_of
+from service.budgets.views import BudgetView
+from service.cli.budget_options import opened
+from service.cli.limits import (
+    changed_limit_options,
+    changed_limits,
+    limit_options,
+    limits_of,
+    metadata_of,
+    unless_none,
+)
 from service.cli.options import json_option, list_of, store_options
 from service.cli.output import print_fields, print_json, print_table
 from service.cli.session import key_registry, load_settings, open_store, operator, utc_now
-from service.errors import InvalidInputError
 from service.keys.registry import IssuedKey, KeyRegistry
 from service.keys.values import (
     DEFAULT_PROJECT,
     KeyChanges,
-    Limits,
-    NewKey,
     VirtualKey,
     parse_duration,
     parse_expiry,
@@ -27,7 +35,6 @@ from service.keys.values import (
 from service.store.engine import Store
 
 PAGE = 500
-NONE = "none"
 _COLUMNS = ("id", "name", "project", "status", "models", "expires_at", "created_at")
 
 
@@ -42,26 +49,27 @@ def keys() -> None:
 @click.option("--models", help="Models it may use, separated by commas; `*` and `?` are wildcards.")
 @click.option("--expires", help="When it ends: 30d, 12h or an instant such as 2030-01-31T00:00:00Z.")
 @click.option("--metadata", help="A JSON object to keep with the key.")
-@click.option("--rpm", type=int, help="Requests per minute (kept; not enforced yet).")
-@click.option("--tpm", type=int, help="Tokens per minute (kept; not enforced yet).")
-@click.option("--concurrency", type=int, help="Requests at once (kept; not enforced yet).")
-@click.option("--budget", "budgets", multiple=True, help="Not available yet.")
+@limit_options
+@click.option(
+    "--budget", "budgets", multiple=True, metavar="LIMIT/WINDOW", help="A hard budget, such as 10usd/month."
+)
 @store_options
 @json_option
 def create(*, as_json: bool, **options: Any) -> None:
     """Make a key and print its text, which nothing can show again."""
-    new = NewKey(
+    new = NewKeyWithBudgets(
         name=options["name"],
         project=options["project"],
         models=list_of(options["models"]),
         expires_at=None if options["expires"] is None else parse_expiry(options["expires"], now=utc_now()),
-        metadata=_metadata(options["metadata"]),
-        limits=Limits(options["rpm"], options["tpm"], options["concurrency"]),
-        budgets=[{"budget": text} for text in options["budgets"]],
+        metadata=metadata_of(options["metadata"]),
+        limits=limits_of(options),
+        budgets=list(options["budgets"]),
     )
-    with _registry(options, create=True) as (store, registry), store.write() as tx:
-        issued = registry.create(tx, new, by=operator())
-    _print_issued(issued, as_json=as_json)
+    with opened(options, create=True) as there, there.store.write() as tx:
+        made = create_key(tx, new, keys=there.keys, budgets=there.budgets, by=operator())
+        budgets = views_of(tx, made.budgets, now=utc_now())
+    _print_issued(made.issued, budgets=budgets, as_json=as_json)
 
 
 @keys.command(name="list")
@@ -101,9 +109,7 @@ def show(key: str, *, as_json: bool, **options: Any) -> None:
 @click.option("--models", help="Models it may use; `none` lifts the restriction.")
 @click.option("--expires", help="When it ends, as for `create`; `none` for never.")
 @click.option("--metadata", help="A JSON object in place of the one before; `none` removes it.")
-@click.option("--rpm", help="Requests per minute (kept; not enforced yet); `none` lifts the limit.")
-@click.option("--tpm", help="Tokens per minute (kept; not enforced yet); `none` lifts the limit.")
-@click.option("--concurrency", help="Requests at once (kept; not enforced yet); `none` lifts the limit.")
+@changed_limit_options
 @store_options
 @json_option
 def update(key: str, *, as_json: bool, **options: Any) -> None:
@@ -166,40 +172,11 @@ def _changes(options: dict[str, Any], *, before: VirtualKey) -> KeyChanges:
     return KeyChanges(
         name=given.get("name", UNSET),
         project=given.get("project", UNSET),
-        models=_or_none(given.get("models"), list_of),
-        expires_at=_or_none(given.get("expires"), lambda text: parse_expiry(text, now=utc_now())),
-        metadata=_or_none(given.get("metadata"), _metadata),
-        limits=_limits(given, before=before),
+        models=unless_none(given.get("models"), list_of),
+        expires_at=unless_none(given.get("expires"), lambda text: parse_expiry(text, now=utc_now())),
+        metadata=unless_none(given.get("metadata"), metadata_of),
+        limits=changed_limits(options, before=before.limits),
     )
-
-
-def _or_none(text: str | None, read: Any) -> Any:
-    """UNSET where the option is absent, None for `none`."""
-    if text is None:
-        return UNSET
-    return None if text == NONE else read(text)
-
-
-def _limits(given: dict[str, Any], *, before: VirtualKey) -> Any:
-    """The limits as they will be; UNSET where none is named."""
-    named = {name: given[name] for name in Limits.__struct_fields__ if name in given}
-    if not named:
-        return UNSET
-    limits: dict[str, int | None] = dict(before.limits or {})
-    for name, text in named.items():
-        if text != NONE and not (text.isascii() and text.isdigit()):
-            raise InvalidInputError(f"limits.{name} must be an integer, or `none`", field=f"limits.{name}")
-        limits[name] = None if text == NONE else int(text)
-    return Limits(**limits)
-
-
-def _metadata(text: str | None) -> dict[str, Any] | None:
-    if text is None:
-        return None
-    try:
-        return msgspec.json.decode(text, type=dict[str, Any])
-    except msgspec.MsgspecError as error:
-        raise InvalidInputError(f"metadata must be a JSON object: {error}", field="metadata") from error
 
 
 def _shown(key: VirtualKey) -> dict[str, Any]:
@@ -213,9 +190,12 @@ def _print_key(key: VirtualKey, *, as_json: bool) -> None:
         print_fields(_shown(key).items())
 
 
-def _print_issued(issued: IssuedKey, *, as_json: bool) -> None:
+def _print_issued(issued: IssuedKey, *, as_json: bool, budgets: Sequence[BudgetView] | None = None) -> None:
+    shown = _shown(issued.key)
     if as_json:
-        print_json({**_shown(issued.key), "key": issued.token})
+        print_json({**shown, **({} if budgets is None else {"budgets": budgets}), "key": issued.token})
         return
-    print_fields([*_shown(issued.key).items(), ("key", issued.token)])
+    for budget in budgets or ():
+        shown[f"budget {budget.id}"] = f"{budget.limit_usd} USD, {budget.window}, {budget.mode}"
+    print_fields([*shown.items(), ("key", issued.token)])
     click.echo("\nThe key is shown once; keep it.", err=True)

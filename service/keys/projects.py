@@ -146,7 +146,6 @@ class ProjectRegistry:
         target = Target("project", made.id, made.name)
         after = {name: getattr(made, name) for name in ("name", "metadata", "limits")}
         self._trail.record(tx, by=by, action="project.create", target=target, before=None, after=after)
-        bump_revision(tx)
         return made
 
     def _change(

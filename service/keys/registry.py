@@ -17,8 +17,10 @@ from service.audit.actor import Actor, Target
 from service.audit.trail import AuditTrail
 from service.audit.values import difference
 from service.errors import ConflictError, InvalidInputError, NotFoundError
+from service.keys.ids import sortable_id
+from service.keys.projects import ProjectRegistry
 from service.keys.secrets import Peppers
-from service.keys.token import RandomBytes, TokenParts, base62, digest, mint
+from service.keys.token import RandomBytes, TokenParts, digest, mint
 from service.keys.values import KeyChanges, NewKey, VirtualKey, limits_as_stored
 from service.store.revision import bump_revision, lock_revision
 from service.store.tables import key_secret, virtual_key
@@ -48,14 +50,16 @@ class KeyRegistry:
         self._trail = trail
         self._now = now
         self._random_bytes = random_bytes
+        self._projects = ProjectRegistry(now=now, random_bytes=random_bytes, trail=trail)
 
     def create(self, tx: Connection, new: NewKey, *, by: Actor) -> IssuedKey:
         """A new key with its first secret."""
         now = self._now()
         new.checked(now)
         lock_revision(tx)
+        self._projects.ensure(tx, new.project, by=by)
         key = VirtualKey(
-            id=self._new_id(now),
+            id=sortable_id("key_", now=now, random_bytes=self._random_bytes),
             name=new.name,
             project=new.project,
             models=new.models,
@@ -73,11 +77,18 @@ class KeyRegistry:
         return IssuedKey(key, token.text)
 
     def list(
-        self, tx: Connection, *, limit: int, after: tuple[datetime, str] | None = None
+        self,
+        tx: Connection,
+        *,
+        limit: int,
+        after: tuple[datetime, str] | None = None,
+        project: str | None = None,
     ) -> list[VirtualKey]:
-        """Newest first; *after* is `created_at` and `id` of the last key of the page before."""
+        """Newest first, of one *project* or of all; *after* is `created_at` and `id` of the last key shown."""
         order = (_KEY_COLUMNS.created_at, _KEY_COLUMNS.id)
         query = select(virtual_key).order_by(*(column.desc() for column in order)).limit(limit)
+        if project is not None:
+            query = query.where(_KEY_COLUMNS.project == project)
         if after is not None:
             query = query.where(tuple_(*order) < tuple_(*after, types=[column.type for column in order]))
         return [_key(row) for row in tx.execute(query).mappings()]
@@ -108,6 +119,8 @@ class KeyRegistry:
         key = self._living(tx, key_id)
         if not values:
             return key
+        if "project" in values:
+            self._projects.ensure(tx, values["project"], by=by)
         if "limits" in values:
             values["limits"] = limits_as_stored(values["limits"])
         tx.execute(update(virtual_key).where(_KEY_COLUMNS.id == key_id).values(**values, updated_at=now))
@@ -168,11 +181,6 @@ class KeyRegistry:
         tx.execute(insert(key_secret).values(row))
         bump_revision(tx)
         return token
-
-    def _new_id(self, now: datetime) -> str:
-        """`key_` and 128 bits in base62: milliseconds first, as in a UUIDv7, then randomness."""
-        milliseconds = int(now.timestamp() * 1000)
-        return "key_" + base62((milliseconds << 80) | int.from_bytes(self._random_bytes(10)), width=22)
 
 
 def _target(key: VirtualKey) -> Target:

@@ -68,14 +68,9 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     expires_at: datetime | None = None
     metadata: dict[str, Any] | None = None
     limits: Limits | None = None
-    budgets: list[dict[str, Any]] = []
 
     def checked(self, now: datetime) -> "NewKey":
         """The same, or a refusal."""
-        if self.budgets:
-            raise InvalidInputError(
-                "budgets of a key are not available yet; create the key without", field="budgets"
-            )
         check_fields(msgspec.structs.asdict(self), now=now)
         return self
 

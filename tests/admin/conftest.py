@@ -16,10 +16,13 @@ from service.admin.openapi import openapi_config
 from service.admin.organization import create_organization_router
 from service.admin.router import create_admin_router
 from service.audit.trail import AuditTrail
+from service.budgets.registry import BudgetRegistry
 from service.keys.admin_registry import AdminKeyRegistry
+from service.keys.projects import ProjectRegistry
 from service.keys.registry import KeyRegistry
 from service.keys.secrets import Peppers
 from service.keys.snapshot import AdminGrant, load_keys
+from service.pricing.upkeep import PriceUpkeep
 from service.settings import Secret
 from service.store.engine import Store
 from service.store.revision import RevisionPoller
@@ -101,7 +104,10 @@ def _serve(store: Store) -> Iterator[Api]:
     context = AdminContext(
         store=store,
         trail=trail,
+        prices=PriceUpkeep(trail, now=clock.now),
         keys=KeyRegistry(peppers, trail=trail, now=clock.now, random_bytes=source),
+        projects=ProjectRegistry(trail=trail, now=clock.now, random_bytes=source),
+        budgets=BudgetRegistry(trail=trail, now=clock.now, random_bytes=source),
         authenticate=authenticate,
         refresh=poller.refresh_now,
         now=clock.now,

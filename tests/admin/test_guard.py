@@ -12,6 +12,8 @@ PARAMETERS = {
     "key_id": "key_absent",
     "request_id": "00000000-0000-7000-8000-000000000000",
     "price_id": "price_absent",
+    "project_id": "prj_absent",
+    "budget_id": "bud_absent",
 }
 
 

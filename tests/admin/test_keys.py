@@ -23,6 +23,7 @@ def test_create_shows_the_key_once(api: Api) -> None:
     )
     token = created.pop("key")
     assert parse(token) is not None
+    assert created.pop("budgets") == []
     assert created == api.get(f"/keys/{created['id']}")
     assert created == {
         "id": created["id"],
@@ -109,7 +110,18 @@ BAD_BODIES = [
     ({"name": "a", "expires_at": "2030-01-01T00:00:00"}, "expires_at"),
     ({"name": "a", "expires_at": "30d"}, "expires_at"),
     ({"name": "a", "metadata": []}, "metadata"),
-    ({"name": "a", "budgets": [{"limit_usd": "1"}]}, "budgets"),
+    ({"name": "a", "budgets": [{"limit_usd": "1"}]}, "budgets[0].window"),
+    ({"name": "a", "budgets": ["10usd/month", {"limit_usd": "0", "window": "day"}]}, "budgets[1].limit_usd"),
+    ({"name": "a", "budgets": [{"limit_usd": "NaN", "window": "day"}]}, "budgets[0].limit_usd"),
+    ({"name": "a", "budgets": [{"limit_usd": 1, "window": "day"}]}, "budgets[0].limit_usd"),
+    ({"name": "a", "budgets": [{"limit_usd": "1", "window": "day", "mode": "warn"}]}, "budgets[0].mode"),
+    (
+        {"name": "a", "budgets": [{"limit_usd": "1", "window": "day", "scope": {"kind": "global"}}]},
+        "budgets[0].scope",
+    ),
+    ({"name": "a", "budgets": ["10eur/month"]}, "budgets[0]"),
+    ({"name": "a", "budgets": ["1usd/day"] * 21}, "budgets"),
+    ({"name": "a", "budgets": "1usd/day"}, "budgets"),
 ]
 
 
@@ -191,3 +203,30 @@ def test_a_created_key_is_not_lost_to_an_outage_that_follows(sqlite_api: Api) ->
     sqlite_api.create()
     with sqlite_api.store.write() as tx:
         assert read_revision(tx) == before + 1
+
+
+def test_a_key_and_its_budgets_are_made_together_or_not_at_all(api: Api) -> None:
+    rule = {"limit_usd": "2.50", "window": "week", "timezone": "Asia/Tokyo", "anchor_day": 3, "mode": "soft"}
+    created = api.create(budgets=["10usd/month", rule])
+    listed = api.get("/budgets", scope_kind="key", scope_id=created["id"])["data"]
+    assert sorted(budget["id"] for budget in created["budgets"]) == sorted(budget["id"] for budget in listed)
+    month, week = created["budgets"]
+    assert (month["limit_usd"], month["window"], month["mode"]) == ("10.00", "month", "hard")
+    assert week | rule == week
+    assert week["scope"] == {"kind": "key", "id": created["id"]}
+    assert (month["spent_usd"], month["remaining_usd"]) == ("0.00", "10.00")
+    refused = api.call(
+        "POST", "/keys", json={"name": "b", "project": "new", "budgets": ["1usd/day", "0usd/day"]}
+    )
+    assert (refused.status_code, error_of(refused)["param"]) == (400, "budgets[1]")
+    assert len(api.get("/keys")["data"]) == 1
+    assert [project["name"] for project in api.get("/projects")["data"]] == ["default"]
+
+
+def test_the_keys_of_a_project(api: Api) -> None:
+    for name, project in (("a", "x"), ("b", "y"), ("c", "x")):
+        api.create(name=name, project=project)
+    assert [key["name"] for key in api.get("/keys", project="x")["data"]] in (["a", "c"], ["c", "a"])
+    assert api.get("/keys", project="none")["data"] == []
+    answer = api.call("GET", "/keys", params={"project": "a\x00"})
+    assert (answer.status_code, error_of(answer)["param"]) == (400, "project")

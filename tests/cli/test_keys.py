@@ -15,9 +15,21 @@ def test_create_prints_id_and_key_once(on_store: Cli) -> None:
     ).json
     assert parse(created["key"]) is not None
     shown = on_store.ok("keys", "show", "batch", "--json").json
+    assert created.pop("budgets") == []
     assert shown == {name: value for name, value in created.items() if name != "key"}
     assert (shown["project"], shown["models"], shown["limits"]) == ("search", ["gpt-4o*", "o1"], {"rpm": 60})
     assert (shown["metadata"], shown["status"]) == ({"team": 1}, "active")
+
+
+def test_create_makes_budgets_with_the_key(on_store: Cli) -> None:
+    created = on_store.ok(
+        *("keys", "create", "--name", "batch", "--budget", "10usd/month", "--budget", "1$/day", "--json")
+    ).json
+    found = on_store.ok("budgets", "list", "--key", "batch", "--json").json
+    assert {budget["limit_usd"] for budget in found} == {"10.00", "1.00"}
+    assert [budget["window"] for budget in created["budgets"]] == ["month", "day"]
+    out = on_store.ok("keys", "create", "--name", "other", "--budget", "10usd/month").out
+    assert "10.00 USD, month, hard" in out
 
 
 def test_people_get_fields_and_a_warning(on_store: Cli) -> None:
@@ -94,7 +106,9 @@ def test_an_ambiguous_name_is_refused_with_the_ids(on_store: Cli) -> None:
         (["--name", "a", "--expires", "2020-01-01T00:00:00Z"], "must be in the future"),
         (["--name", "a", "--metadata", "[]"], "metadata must be a JSON object"),
         (["--name", "a", "--rpm", "0"], "limits.rpm must be an integer"),
-        (["--name", "a", "--budget", "10usd/month"], "not available yet"),
+        (["--name", "a", "--budget", "10usd"], "budgets[0] is '10usd'; write one such as 10usd/month"),
+        (["--name", "a", "--budget", "1usd/day", "--budget", "0usd/day"], "budgets[1] is 0"),
+        (["--name", "a", "--budget", "1usd/year"], "'year' is no window"),
     ],
 )
 def test_what_cannot_be_created(cli: Cli, options: list[str], reason: str) -> None:

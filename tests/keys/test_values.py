@@ -56,12 +56,6 @@ def test_what_cannot_be_is_refused_by_name(fields: dict[str, Any], field: str, r
     assert reason in str(creating.value)
 
 
-def test_budgets_are_not_available_yet() -> None:
-    with pytest.raises(InvalidInputError, match="not available yet") as caught:
-        NewKey(name="n", budgets=[{"limit_usd": "10"}]).checked(NOW)
-    assert caught.value.field == "budgets"
-
-
 def test_changes_name_only_what_was_given() -> None:
     assert KeyChanges().checked(NOW) == {}
     assert KeyChanges(models=None, name="b").checked(NOW) == {"models": None, "name": "b"}
