@@ -1,4 +1,6 @@
-"""`GET /v1/usage`: what the calling key has used, today, this month and in all, as the reports count it.
+"""`GET /v1/usage`: what the calling key has used, today, this month and in all, as the reports count it; its limits.
+
+Its budgets are its own and its project's: what others spend of a global budget is not the key's business.
 
 Days and months begin in the reporting time zone. SQL runs on threads, few at a time: a key that asks without pause
 takes nothing from the others.
@@ -10,8 +12,13 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 from sqlalchemy import Connection
 
+from service.budgets.policy import EACH, Budget
+from service.budgets.registry import budgets_of_key
+from service.budgets.standings import standing
+from service.budgets.views import BudgetFields, StandingView
 from service.errors import StoreUnavailableError, UnavailableError
 from service.keys.snapshot import KeyGrant
 from service.reporting.intervals import start_of_day, time_zone
@@ -61,15 +68,29 @@ class OwnUsage:
                 name: _period(tx, grant.key_id, since=since, until=now)
                 for name, since in (("today", today), ("month", month), ("total", None))
             }
+            mine = budgets_of_key(tx, key_id=grant.key_id, project=grant.project)
+            budgets = [_budget(tx, budget, grant, now=now) for budget in mine]
         return {
             "object": "usage",
             "key": {"id": grant.key_id, "name": grant.name, "project": grant.project},
             "timezone": self._zone.key,
             "as_of": now,
             **periods,
-            "budgets": [],
-            "limits": [],
+            "budgets": budgets,
+            "limits": [
+                {"scope": scope, **msgspec.structs.asdict(limits)}
+                for scope, limits in (("key", grant.limits), ("project", grant.project_limits))
+                if limits is not None
+            ],
         }
+
+
+def _budget(tx: Connection, budget: Budget, grant: KeyGrant, *, now: datetime) -> dict[str, Any]:
+    names = {"key": grant.key_id, "project": grant.project}
+    subject = names[budget.scope.kind] if budget.scope.id == EACH else ""
+    fields = msgspec.to_builtins(BudgetFields.of(budget), builtin_types=(datetime,))
+    stands = msgspec.structs.asdict(StandingView.of(standing(tx, budget, subject, at=now)))
+    return {"id": budget.id, **fields, **stands}
 
 
 def period_starts(now: datetime, *, zone: ZoneInfo) -> tuple[datetime, datetime]:

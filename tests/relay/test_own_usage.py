@@ -2,14 +2,18 @@
 
 import json
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import jsonschema
 import pytest
 
+from service.budgets.values import GivenScope, NewBudget
+from service.keys.values import Limits
 from service.relay.openapi import relay_document
 from service.relay.own_usage import period_starts
+from tests.budgets.making import BY, registry
 from tests.relay.conftest import MakeRelay
 from tests.support.client import Client
 from tests.support.relay import CHAT, Relay
@@ -65,6 +69,32 @@ def test_a_key_sees_its_own_requests_only(make_relay: MakeRelay) -> None:
         assert (period["requests"], period["input_tokens"], period["output_tokens"]) == (2, 18, 6)
         assert period["cost_usd"] == "0.000105"  # 2 · (9 · 2.50 + 3 · 10) USD per million
         assert (period["unpriced_requests"], period["coverage"]) == (0, 1.0)
+
+
+def test_a_key_sees_its_budgets_and_limits(make_relay: MakeRelay) -> None:
+    with Upstream() as upstream:
+        relay = make_relay(configured("gpt", upstream.url))
+        key = relay.new_key(name="mine", project="search", limits=Limits(rpm=60))
+        other = relay.new_key(name="other", project="search")
+        budgets = registry()
+        scopes = (("key", "*"), ("project", "search"), ("global", None), ("end_user", "*"))
+        with relay.process.store.write() as tx:
+            for kind, identifier in scopes:
+                new = NewBudget(scope=GivenScope(kind, identifier), limit_usd="1", window="total")
+                budgets.create(tx, new, by=BY)
+        relay.process.configuration.refresh_now()
+        for caller in (key, other):
+            ask(relay, upstream, caller)
+        with relay.client(key) as client:
+            found = usage_of(client)
+    assert found["limits"] == [{"scope": "key", "rpm": 60, "tpm": None, "concurrency": None}]
+    by_scope = {budget["scope"]["kind"]: budget for budget in found["budgets"]}
+    assert set(by_scope) == {"key", "project"}
+    assert (by_scope["key"]["spent_usd"], by_scope["key"]["scope"]["id"]) == ("0.0000525", "*")
+    assert (by_scope["project"]["spent_usd"], by_scope["project"]["limit_now_usd"]) == ("0.000105", "1.00")
+    for budget in found["budgets"]:
+        amounts = [Decimal(budget[name]) for name in ("spent_usd", "held_usd", "remaining_usd")]
+        assert sum(amounts) == 1
 
 
 def test_a_cost_that_is_not_known_is_null(make_relay: MakeRelay) -> None:
