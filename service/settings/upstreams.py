@@ -83,7 +83,9 @@ class UpstreamReader:
         if not isinstance(raw, str) or not raw:
             raise ConfigurationError(f'{key}: expected "env:NAME", the variable that holds the key')
         if not raw.startswith(_REFERENCE):
-            return provider_secret(raw, name=key)
+            raise ConfigurationError(
+                f'{key}: a key does not belong in a file; put it into an environment variable and write "env:NAME"'
+            )
         variable = raw.removeprefix(_REFERENCE)
         text = self._environ.get(variable, "")
         if not text:

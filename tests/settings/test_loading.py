@@ -137,6 +137,8 @@ def test_unknown_or_misplaced_keys(toml: str, message: str) -> None:
         ("[relay]\njournal_max_bytes = 5", "expected an integer of at least 1,048,576, got 5"),
         ("[relay]\ntrusted_proxies = '::1'", "relay.trusted_proxies: expected a list of texts, got '::1'"),
         ("[relay]\ntrusted_proxies = ['proxy']", "relay.trusted_proxies: 'proxy' is not a network"),
+        ("[telemetry]\ntraces_sample_ratio = 1.5", "expected a number from 0 to 1, got 1.5"),
+        ("[telemetry]\notlp_endpoint = 'collector:4318'", "telemetry.otlp_endpoint must be an http"),
         ("[dashboard]\nenabled = 1", "dashboard.enabled: expected true or false, got 1"),
         ("[accounting]\nreporting_timezone = 'Mars'", "'Mars' is no IANA time zone"),
         ("[accounting]\nreporting_timezone = '../UTC'", "'../UTC' is no IANA time zone"),
@@ -163,6 +165,12 @@ def test_every_scalar_field_has_a_variable(key: str) -> None:
         "accounting.reporting_timezone": "Europe/Madrid",
         "accounting.on_unpriced": "deny",
         "dashboard.enabled": "false",
+        "budgets.unpriced": "allow",
+        "budgets.cap_output": "true",
+        "telemetry.enabled": "true",
+        "telemetry.otlp_endpoint": "https://collector.example:4318",
+        "telemetry.traces_sample_ratio": "0.25",
+        "telemetry.prometheus": "key",
         "relay.trusted_proxies": "10.0.0.0/8, ::1",
         "relay.workers": "7",
         "relay.port": "7",
@@ -190,6 +198,32 @@ def test_a_wrong_variable_is_named() -> None:
         "relay.port: expected an integer from 0 to 65535, got 'tcp://10.0.0.1:4000' (env TOLLKEEPER_PORT)"
     )
     assert refusal(environ={"TOLLKEEPER_PORT": "tcp://10.0.0.1:4000"}) == expected
+
+
+def test_a_variable_of_opentelemetry_counts_where_nothing_else_is_set() -> None:
+    both = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://platform:4318", "OTEL_TRACES_SAMPLER_ARG": "0.5"}
+    loaded = read(environ=both)
+    assert loaded.settings.telemetry.otlp_endpoint == "http://platform:4318"
+    assert loaded.settings.telemetry.traces_sample_ratio == 0.5
+    assert loaded.settings.telemetry.enabled is False
+    assert loaded.origins["telemetry.otlp_endpoint"] == "env OTEL_EXPORTER_OTLP_ENDPOINT"
+    file = '[telemetry]\notlp_endpoint = "http://file:1"'
+    assert read(file, environ=both).settings.telemetry.otlp_endpoint == "http://file:1"
+    ours = {**both, "TOLLKEEPER_TELEMETRY_OTLP_ENDPOINT": "http://ours:1"}
+    assert read(file, environ=ours).settings.telemetry.otlp_endpoint == "http://ours:1"
+
+
+@pytest.mark.parametrize("text", ["Bearer x", "authorization=Bearer x,y", "a=b\nc=d", "=x", "ä=x"])
+def test_headers_for_the_collector_that_are_none_are_refused_and_not_shown(text: str) -> None:
+    message = refusal(environ={"OTEL_EXPORTER_OTLP_HEADERS": text})
+    assert message == "OTEL_EXPORTER_OTLP_HEADERS must hold headers as name=value, separated by commas"
+
+
+def test_headers_for_the_collector_are_a_secret() -> None:
+    loaded = read(environ={"OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20x,x-team=a"})
+    assert loaded.settings.otlp_headers == Secret("authorization=Bearer%20x,x-team=a")
+    assert "Bearer" not in repr(loaded.settings)
+    assert "otlp_headers does not belong into a file" in refusal("otlp_headers = 'a=b'")
 
 
 def test_an_unknown_variable_is_only_noted() -> None:
@@ -259,11 +293,12 @@ def test_placeholders_are_no_provider_keys() -> None:
     assert refusal(toml, environ={"EXAMPLE_KEY": "your-key-here"}) == (
         "EXAMPLE_KEY (of upstreams[0].api_key) is a placeholder; set the key that the provider gave you"
     )
-    assert "upstreams[0].api_key is a placeholder" in refusal(upstream(api_key='"changeme"'))
 
 
-def test_a_provider_key_in_the_file_is_taken() -> None:
-    assert read(upstream(api_key='"EMPTY"')).settings.upstreams[0].api_key == Secret("EMPTY")
+def test_a_provider_key_in_the_file_is_refused_and_not_repeated() -> None:
+    message = refusal(upstream(api_key='"sk-live-4f8a"'))
+    assert message.startswith("upstreams[0].api_key: a key does not belong in a file")
+    assert "sk-live" not in message
 
 
 def test_an_openai_key_alone_makes_openai_the_upstream() -> None:
