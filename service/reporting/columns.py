@@ -13,6 +13,7 @@ import msgspec
 Kind = Literal["text", "integer", "number", "decimal", "boolean", "json", "id", "instant", "nanos", "usd"]
 Values = Sequence[Any]
 Chunk = Sequence[Values]
+CELL, RUN = "\x1f", "\x1e"
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -30,10 +31,15 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True):
-    """Neighbouring columns of texts and integers whose values come as one, the text of a JSON array."""
+    """Neighbouring columns of texts and integers, whose values come packed: one text for each row.
+
+    The text of a row has all runs of a file, this one at *place*. A `CELL` stands before every value but the first,
+    a `RUN` before the `CELL` of every run but the first; nothing stands for None.
+    """
 
     columns: tuple[Column, ...]
     at: int
+    place: int
 
 
 def numbered(kinds: Iterable[tuple[str, Kind]]) -> tuple[Column, ...]:

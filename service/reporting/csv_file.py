@@ -3,9 +3,9 @@
 A text that a spreadsheet would take for a formula gets an apostrophe in front (OWASP, "CSV injection"): names and
 ids come from clients. Cells are quoted as Python's csv module quotes them, only where it is needed.
 
-Neighbouring columns of texts and integers are written in one step, from JSON arrays, which differ from CSV by quotes
-and nulls alone as long as no text in them needs quoting or defusing. Where one does, those columns of that chunk go
-cell by cell, which is slower and gives the same bytes.
+Neighbouring texts and integers are written many at once: out of packed texts (`csv_runs`), or from JSON arrays, which
+differ from CSV by quotes and nulls alone. Where a text needs quoting or defusing, those columns of that chunk go cell
+by cell, which is slower and gives the same bytes.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,8 +16,10 @@ import msgspec
 
 from service.reporting.cells import values_of
 from service.reporting.columns import Chunk, Column, Run, numbered, turned
+from service.reporting.csv_runs import FORMULA_STARTS, Packed
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+__all__ = ["FORMULA_STARTS", "CsvLines", "csv_pieces"]
+
 _STARTS = frozenset(FORMULA_STARTS)
 _PRINTABLE_STARTS = tuple(start for start in FORMULA_STARTS if start.isprintable())
 _LINE_END = "\r\n"
@@ -30,21 +32,54 @@ Part = Callable[[Chunk], Iterable[str]]
 """The cells of neighbouring columns, joined with commas: one text for each row."""
 
 
-def csv_pieces(fields: Sequence[Column | Run], chunks: Iterable[Chunk]) -> Iterator[bytes]:
+def csv_pieces(columns: Sequence[Column], chunks: Iterable[Chunk]) -> Iterator[bytes]:
     """The file: a header, then a piece for each chunk."""
-    names = [
-        column.name for field in fields for column in (field.columns if isinstance(field, Run) else (field,))
-    ]
-    yield f"{','.join(map(_cell, names))}{_LINE_END}".encode()
-    parts = [
-        part
-        for together, members in groupby(fields, key=_together)
-        for part in _parts(together, list(members))
-    ]
-    for chunk in chunks:
-        if chunk:
-            lines = map(",".join, zip(*(part(chunk) for part in parts), strict=True))
-            yield f"{_LINE_END.join(lines)}{_LINE_END}".encode()
+    lines = CsvLines(columns)
+    yield lines.header
+    for chunk in filter(None, chunks):
+        yield lines.of(chunk)
+
+
+class CsvLines:
+    """The lines of a file of *fields*."""
+
+    def __init__(self, fields: Sequence[Column | Run]) -> None:
+        self._runs = [field for field in fields if isinstance(field, Run)]
+        self._parts = [
+            part
+            for together, members in groupby(fields, key=_together)
+            for part in _parts(together, list(members))
+        ]
+        names = [
+            column.name
+            for field in fields
+            for column in (field.columns if isinstance(field, Run) else (field,))
+        ]
+        self.header = f"{','.join(map(_cell, names))}{_LINE_END}".encode()
+
+    def of(self, chunk: Chunk) -> bytes:
+        """The lines of a chunk that is not empty and has no runs."""
+        return self._joined([part(chunk) for part in self._parts if part is not None])
+
+    def of_packed(self, chunk: Chunk) -> bytes | None:
+        """The lines of a chunk with runs; None where it cannot be read."""
+        packed = Packed(chunk[self._runs[0].at], self._runs)
+        if not packed.readable:
+            return None
+        if packed.plain:
+            runs: list[Iterable[str]] = list(packed.lines())
+        else:
+            runs = [
+                _one_by_one(_apart(run.columns), values)
+                for run, values in zip(self._runs, packed.chunks(), strict=True)
+            ]
+        unpacked = iter(runs)
+        return self._joined([next(unpacked) if part is None else part(chunk) for part in self._parts])
+
+    @staticmethod
+    def _joined(columns: Sequence[Iterable[str]]) -> bytes:
+        lines = map(",".join, zip(*columns, strict=True))
+        return f"{_LINE_END.join(lines)}{_LINE_END}".encode()
 
 
 def _together(field: Column | Run) -> str:
@@ -54,15 +89,12 @@ def _together(field: Column | Run) -> str:
     return "plain" if field.kind in _PLAIN else field.kind
 
 
-def _parts(together: str, fields: Sequence[Column | Run]) -> list[Part]:
+def _parts(together: str, fields: Sequence[Column | Run]) -> list[Part | None]:
+    """None stands for a run."""
     columns = [field for field in fields if isinstance(field, Column)]
     if len(columns) > 1 and together in _WRITTEN_TOGETHER:
         return [partial(_WRITTEN_TOGETHER[together], columns)]
-    return [partial(_run, field) if isinstance(field, Run) else partial(_column, field) for field in fields]
-
-
-def _run(run: Run, chunk: Chunk) -> Iterable[str]:
-    return _cells("\n".join(chunk[run.at]), run.columns, rows=len(chunk[run.at]))
+    return [partial(_column, field) if isinstance(field, Column) else None for field in fields]
 
 
 def _plain(columns: Sequence[Column], chunk: Chunk) -> Iterable[str]:
@@ -82,14 +114,16 @@ def _cells(arrays: str, columns: Sequence[Column], *, rows: int) -> Iterable[str
         or arrays.count(",") != rows * (len(columns) - 1)
         or any(start in arrays and f'"{start}' in arrays for start in _PRINTABLE_STARTS)
     ):
-        chunk = turned(_READ_JSON.decode_lines(arrays))
-        return _one_by_one(numbered((column.name, column.kind) for column in columns), chunk)
+        return _one_by_one(_apart(columns), turned(_READ_JSON.decode_lines(arrays)))
     # no text has a comma or a line end, so that what looks like a null is one, as long as quotes are there
-    if ", " in arrays[: arrays.find("\n")]:
-        arrays = arrays.replace(", ", ",")
     if "[null" in arrays:
         arrays = f"\n{arrays}".replace("\n[null", "\n[")[1:]
     return arrays.replace(",null", ",").encode().translate(None, b'"').decode()[1:-1].split("]\n[")
+
+
+def _apart(columns: Sequence[Column]) -> tuple[Column, ...]:
+    """The same columns of a chunk that has nothing else."""
+    return numbered((column.name, column.kind) for column in columns)
 
 
 def _one_by_one(columns: Sequence[Column], chunk: Chunk) -> Iterable[str]:

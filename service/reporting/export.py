@@ -6,26 +6,29 @@ its start.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from itertools import chain
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Boolean, Connection, Double, Select
+import msgspec
+from sqlalchemy import Boolean, Connection, Double, Select, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import BigInteger, Integer
 
 from service.reporting.columns import Chunk, Column, Kind, by_name, numbered, turned
-from service.reporting.csv_file import csv_pieces
+from service.reporting.csv_file import CsvLines
 from service.reporting.figures import Measures
 from service.reporting.files import FileFormat, encode
 from service.reporting.rows import RequestFilter, requests
 from service.reporting.stored_runs import with_runs
 from service.reporting.usage import UsageReport
 from service.store.engine import Store
-from service.store.tables import request_record
+from service.store.tables import ledger_entry, request_record
 from service.store.types import JsonText, RecordId, UtcMicros, to_micros
 
-PAGE_ROWS = 2_000
+PAGE_ROWS = 1_000
 Progress = Callable[[int], None]
+T = TypeVar("T")
 
 _STORED = tuple(column.name for column in request_record.c)
 
@@ -47,7 +50,7 @@ def _request_columns() -> tuple[Column, ...]:
     """The columns of a record, its cost with what the ledger added to it, and the cost it was rated at."""
     at = {
         column.name: number
-        for number, column in enumerate(_pages_statement(RequestFilter()).selected_columns)
+        for number, column in enumerate(requests(RequestFilter(), columns=_STORED).selected_columns)
     }
     return (
         *(Column(name, "nanos" if name == "cost_nanos" else _kind(name), at[name]) for name in _STORED),
@@ -55,10 +58,6 @@ def _request_columns() -> tuple[Column, ...]:
         Column("rated_cost_nanos", "integer", at["rated_cost_nanos"]),
         Column("rated_cost_status", "text", at["rated_cost_status"]),
     )
-
-
-def _pages_statement(wanted: RequestFilter) -> Select[Any]:
-    return requests(wanted, columns=_STORED)
 
 
 REQUEST_COLUMNS = _request_columns()
@@ -69,28 +68,79 @@ def export_requests(
     store: Store, wanted: RequestFilter, *, file_format: FileFormat, progress: Progress | None = None
 ) -> Iterator[bytes]:
     """A file of the records of *wanted*, newest first; *progress* is told how many rows have been read."""
-    statement = _pages_statement(wanted)
-    if file_format == "csv":
-        statement, fields = with_runs(statement, REQUEST_COLUMNS)
-        return csv_pieces(fields, _pages(store, statement, progress=progress))
-    return encode(REQUEST_COLUMNS, _pages(store, statement, progress=progress), file_format=file_format)
+    without, whole = (requests(wanted, columns=_STORED, ledger=ledger) for ledger in (False, True))
+    if file_format != "csv":
+        shapes = [_Shape(statement, _ID, _as_it_is) for statement in (without, whole)]
+        pages = _pages(store, *shapes, progress=progress)
+        return encode(REQUEST_COLUMNS, pages, file_format=file_format)
+    packed, fields = with_runs(without, REQUEST_COLUMNS)
+    id_at = next(field.at for field in fields if isinstance(field, Column) and field.name == "id")
+    lines = CsvLines(REQUEST_COLUMNS)
+    quick = _Shape(packed, id_at, CsvLines(fields).of_packed)
+    pieces = _pages(store, quick, _Shape(whole, _ID, lines.of), progress=progress)
+    return chain([lines.header], pieces)
 
 
-def _pages(store: Store, statement: Select[Any], *, progress: Progress | None) -> Iterator[Chunk]:
+class _Shape(msgspec.Struct, Generic[T], frozen=True):
+    """A way of reading a page: the rows, where their ids are, and what is made of them."""
+
+    statement: Select[Any]
+    id_at: int
+    make: Callable[[Chunk], T | None]
+
+    def last_id(self, rows: Sequence[Any]) -> UUID:
+        return _uuid(rows[-1][self.id_at])
+
+
+def _as_it_is(chunk: Chunk) -> Chunk:
+    return chunk
+
+
+def _pages(store: Store, quick: _Shape[T], whole: _Shape[T], *, progress: Progress | None) -> Iterator[T]:
+    """Pages as *quick*, which leaves the ledger out, reads and makes them; as *whole* where that cannot be."""
     rows = 0
-    page = statement
+    before: UUID | None = None
     while True:
+        shape, made = quick, None
         with store.read() as tx:
-            found = _raw(tx, page.limit(PAGE_ROWS))
-        if found:
-            yield turned(found)
+            found = _page(tx, quick, before)
+            changed = bool(found) and _has_entries(tx, first=quick.last_id(found), before=before)
+        if found and not changed:
+            made = quick.make(turned(found))
+        if found and made is None:
+            shape = whole
+            with store.read() as tx:
+                found = _page(tx, whole, before)
+            made = whole.make(turned(found))
+        if made is not None:
+            yield made
+            before = shape.last_id(found)
         rows += len(found)
         if progress is not None:
             progress(rows)
         if len(found) < PAGE_ROWS:
             return
-        last = found[-1][_ID]
-        page = statement.where(request_record.c.id < (UUID(bytes=last) if isinstance(last, bytes) else last))
+
+
+def _page(tx: Connection, shape: _Shape[Any], before: UUID | None) -> Sequence[Any]:
+    statement = shape.statement
+    if before is not None:
+        statement = statement.where(request_record.c.id < before)
+    return _raw(tx, statement.limit(PAGE_ROWS))
+
+
+def _has_entries(tx: Connection, *, first: UUID, before: UUID | None) -> bool:
+    """The ledger has entries of records from *first* on. Most pages have none; asking record by record takes long."""
+    entry = ledger_entry.c
+    statement = select(entry.id).where(entry.record_id >= first).limit(1)
+    if before is not None:
+        statement = statement.where(entry.record_id < before)
+    return tx.execute(statement).first() is not None
+
+
+def _uuid(found: UUID | bytes) -> UUID:
+    """An id as the drivers give it."""
+    return UUID(bytes=found) if isinstance(found, bytes) else found
 
 
 def _raw(tx: Connection, statement: Select[Any]) -> Sequence[Any]:

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, or_, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, RowMapping, Select, cast, func, or_, select
 
 from service.errors import InvalidInputError, NotFoundError
 from service.pricing.money import format_usd
@@ -81,8 +81,10 @@ def get_request(tx: Connection, identifier: str) -> dict[str, Any]:
     return {"request_id": str(found[0]["request_id"]), "attempts": attempts}
 
 
-def requests(wanted: RequestFilter, *, columns: Sequence[str] = LIST_COLUMNS) -> Select[Any]:
-    """The records of *wanted*, newest first."""
+def requests(
+    wanted: RequestFilter, *, columns: Sequence[str] = LIST_COLUMNS, ledger: bool = True
+) -> Select[Any]:
+    """The records of *wanted*, newest first; without the *ledger* for records known to have no entries."""
     require_usable(wanted.filters)
     record = request_record.c
     conditions = filter_record(wanted.filters)
@@ -98,7 +100,8 @@ def requests(wanted: RequestFilter, *, columns: Sequence[str] = LIST_COLUMNS) ->
         conditions.append(_cost() <= wanted.max_cost_nanos)
     if wanted.final_only:
         conditions.append(record.final)
-    return _select(record[name] for name in columns).where(*conditions).order_by(record.id.desc())
+    found = _select((record[name] for name in columns), ledger=ledger)
+    return found.where(*conditions).order_by(record.id.desc())
 
 
 def parse_cursor(cursor: str) -> UUID:
@@ -117,21 +120,24 @@ def _cursor(identifier: UUID) -> str:
     return base64.urlsafe_b64encode(_CURSOR_VERSION + identifier.bytes).decode()
 
 
-def _select(columns: Any) -> Select[Any]:
+def _select(columns: Any, *, ledger: bool = True) -> Select[Any]:
     """The columns of records, with the cost and the cost status that their ledger entries leave them."""
+    record = request_record.c
+    cost: ColumnElement[Any] = _cost() if ledger else record.cost_nanos
+    status = func.coalesce(_latest_status(), record.cost_status) if ledger else record.cost_status
     return select(
         *(column for column in columns if column.name not in ("cost_nanos", "cost_status")),
-        request_record.c.cost_nanos.label("rated_cost_nanos"),
-        request_record.c.cost_status.label("rated_cost_status"),
-        _cost().label("cost_nanos"),
-        func.coalesce(_latest_status(), request_record.c.cost_status).label("cost_status"),
+        record.cost_nanos.label("rated_cost_nanos"),
+        record.cost_status.label("rated_cost_status"),
+        cost.label("cost_nanos"),
+        status.label("cost_status"),
     )
 
 
 def _cost() -> ColumnElement[Any]:
     own = request_record.c.cost_nanos
     delta = (
-        select(func.sum(ledger_entry.c.delta_nanos))
+        select(cast(func.sum(ledger_entry.c.delta_nanos), BigInteger))
         .where(ledger_entry.c.record_id == request_record.c.id)
         .scalar_subquery()
     )

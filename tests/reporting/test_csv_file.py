@@ -14,12 +14,15 @@ from service.reporting.rows import RequestFilter
 from service.store.engine import Store
 from tests.reporting.plain_files import (
     FLOATS,
+    FREE_TEXT,
     HOSTILE,
     LARGEST,
     expected_rows,
     fill_with_hostile_books,
+    hostile_records,
     plain_csv,
 )
+from tests.support.records import some, write
 
 KINDS: tuple[tuple[str, Kind], ...] = (
     ("name", "text"),
@@ -72,10 +75,37 @@ def test_no_text_is_a_formula(start: str, name: str) -> None:
 def test_hostile_books_are_the_same_bytes(
     store: Store, page_rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the store hands over runs of columns, on SQLite and on PostgreSQL."""
+    """With ledger entries on nearly every page, on SQLite and on PostgreSQL."""
     monkeypatch.setattr(export, "PAGE_ROWS", page_rows)
     fill_with_hostile_books(store, count=120)
-    found = b"".join(export_requests(store, RequestFilter(), file_format="csv"))
-    expected = plain_csv(expected_rows(store), export.REQUEST_COLUMNS)
-    assert found.split(b"\r\n") == expected.split(b"\r\n")
-    assert found == expected
+    assert exported(store) == plain(store)
+
+
+@pytest.mark.parametrize("page_rows", [5, 1_000])
+@pytest.mark.parametrize("separators", [True, False])
+def test_packed_pages_are_the_same_bytes(
+    store: Store, page_rows: int, monkeypatch: pytest.MonkeyPatch, *, separators: bool
+) -> None:
+    """Without ledger entries the store hands over runs of columns; where a text has their separators, it does not."""
+    monkeypatch.setattr(export, "PAGE_ROWS", page_rows)
+    records = hostile_records(count=120)
+    if not separators:
+        for record in records:
+            for name in FREE_TEXT:
+                text = getattr(record, name)
+                setattr(record, name, text and text.replace("\x1f", " ").replace("\x1e", " "))
+    write(store, records)
+    assert exported(store) == plain(store)
+
+
+def test_harmless_books_are_the_same_bytes(store: Store) -> None:
+    write(store, some(seed=3, count=50, days=1))
+    assert exported(store) == plain(store)
+
+
+def exported(store: Store) -> list[bytes]:
+    return b"".join(export_requests(store, RequestFilter(), file_format="csv")).split(b"\r\n")
+
+
+def plain(store: Store) -> list[bytes]:
+    return plain_csv(expected_rows(store), export.REQUEST_COLUMNS).split(b"\r\n")
