@@ -12,7 +12,7 @@ import msgspec
 
 from service.budgets.model_limits import ModelLimits
 from service.pricing.card import PriceCard
-from service.pricing.rating import upper_bound_nanos
+from service.pricing.rating import NO_SEARCHING, Searching, upper_bound_nanos
 
 PER_MESSAGE = 8
 """Role and delimiters around a message, generously."""
@@ -26,7 +26,10 @@ _IMAGES = frozenset((b"image_url", b"image", b"input_image"))
 _INPUT_AUDIO = b"input_audio"
 _HIDDEN = re.compile(rb'"[^"\\]*+\\u00[^"]*+"\s*+:|"type"\s*+:\s*+"[^"\\]*+\\u00')
 _TOOLS = re.compile(rb'"(?:tools|functions|response_format)"')
-_decode = msgspec.json.Decoder().decode
+MOST_SEARCHES = 50
+"""Web searches of one request; Perplexity's deep research makes a few dozen."""
+_SEARCHERS = frozenset({"perplexity"})
+_SEARCH = re.compile(rb'"web_search')
 
 
 class Demand(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +50,16 @@ def estimate_nanos(demand: Demand, *, card: PriceCard | None, limits: ModelLimit
         card,
         max_input_tokens=most_input_tokens(demand, limits=limits),
         max_output_tokens=most_output_tokens(demand, limits=limits),
+        searching=_searching(demand, card=card, limits=limits),
     )
+
+
+def _searching(demand: Demand, *, card: PriceCard, limits: ModelLimits) -> Searching:
+    """Nobody says beforehand how often a model will search; more often than this has not been seen."""
+    searches = (
+        card.provider in _SEARCHERS or "search" in card.model or _SEARCH.search(demand.body) is not None
+    )
+    return Searching(MOST_SEARCHES, limits.context_window) if searches else NO_SEARCHING
 
 
 def most_input_tokens(demand: Demand, *, limits: ModelLimits) -> int:
@@ -75,10 +87,13 @@ def affordable_output_tokens(
     """The longest answer (per choice) whose hold fits into *remaining_nanos*; None where none does."""
     prompt = most_input_tokens(demand, limits=limits)
     choices = min(max(demand.n or 1, 1), MOST_CHOICES)
+    searching = _searching(demand, card=card, limits=limits)
     low, high = 0, most_output_tokens(demand, limits=limits) // choices
     while low < high:
         middle = (low + high + 1) // 2
-        cost = upper_bound_nanos(card, max_input_tokens=prompt, max_output_tokens=middle * choices)
+        cost = upper_bound_nanos(
+            card, max_input_tokens=prompt, max_output_tokens=middle * choices, searching=searching
+        )
         if cost is not None and cost <= remaining_nanos:
             low = middle
         else:

@@ -30,7 +30,9 @@ STANDARD_TIERS = frozenset({"", "auto", "default", "standard", "on_demand"})
 BATCH = "batch"
 INPUT_METERS = slice(0, METERS.index("output"))
 OUTPUT_METERS = slice(METERS.index("output"), METERS.index("citation"))
-REQUEST_METER = slice(METERS.index("request"), None)
+CITATION_METER = slice(METERS.index("citation"), METERS.index("citation") + 1)
+SEARCH_METER = slice(METERS.index("web_search"), METERS.index("web_search") + 1)
+REQUEST_METER = slice(METERS.index("request"), METERS.index("request") + 1)
 
 # Which meter's rate stands in for a missing one, and whether that is a guess.
 STAND_INS: dict[str, tuple[str, bool]] = {
@@ -107,39 +109,48 @@ def rates_at(card: PriceCard, *, at: datetime, tier: str) -> tuple[Rates, bool]:
     return rates, tier not in STANDARD_TIERS
 
 
-def upper_bound_nanos(card: PriceCard, *, max_input_tokens: int, max_output_tokens: int) -> int | None:
-    """The most that a request within these token counts can cost; None when the card prices no tokens.
+class Searching(msgspec.Struct, frozen=True):
+    """What a model that searches the web may add: searches, and tokens of what it quotes."""
+
+    searches: int
+    citation_tokens: int
+
+
+NO_SEARCHING = Searching(0, 0)
+
+
+def upper_bound_nanos(
+    card: PriceCard, *, max_input_tokens: int, max_output_tokens: int, searching: Searching = NO_SEARCHING
+) -> int | None:
+    """The most that a request within these counts can cost; None when the card prices no tokens.
 
     Takes the dearest meter of each direction (a cache write, audio), the dearest step that the input can
     reach, the dearest hour of the day and the dearest tier of service.
     """
     begins, ceilings = _ceilings(card)
-    dearest_input, dearest_output, fee = ceilings[bisect_right(begins, max_input_tokens) - 1]
-    if dearest_input is None and dearest_output is None:
+    prompt, answer, fee, search, citation = ceilings[bisect_right(begins, max_input_tokens) - 1]
+    if prompt is None and answer is None:
         return None
-    picos = max_input_tokens * (dearest_input or 0) + max_output_tokens * (dearest_output or 0) + (fee or 0)
+    picos = max_input_tokens * (prompt or 0) + max_output_tokens * (answer or 0) + (fee or 0)
+    picos += searching.searches * (search or 0) + searching.citation_tokens * (citation or 0)
     rounding = len(METERS)  # every line may round up, by less than one
     return min(-(-picos // PICOS_PER_NANO) + (rounding if picos else 0), MAX_NANOS)
 
 
-_Ceiling = tuple[int | None, int | None, int | None]
+_Ceiling = tuple[int | None, ...]
+_CEILINGS = (INPUT_METERS, OUTPUT_METERS, REQUEST_METER, SEARCH_METER, CITATION_METER)
 
 
 @lru_cache(maxsize=4096)
 def _ceilings(card: PriceCard) -> tuple[list[int], list[_Ceiling]]:
-    """From how many input tokens on which rates are the dearest: of input, of output, of the request itself."""
+    """From how many input tokens on which rates are the dearest, one for each of `_CEILINGS`."""
     rows = [astuple(card.rates)]
     rows += [astuple(window.rates) for window in card.windows]
     rows += [astuple(variant.rates) for variant in card.variants]
     steps = (step for row in rows for meter in row for step in meter or ())
     begins = sorted({0, *(step.from_input_tokens for step in steps)})
     return begins, [
-        (
-            _dearest(rows, meters=INPUT_METERS, input_tokens=begin),
-            _dearest(rows, meters=OUTPUT_METERS, input_tokens=begin),
-            _dearest(rows, meters=REQUEST_METER, input_tokens=begin),
-        )
-        for begin in begins
+        tuple(_dearest(rows, meters=meters, input_tokens=begin) for meters in _CEILINGS) for begin in begins
     ]
 
 

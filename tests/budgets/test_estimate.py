@@ -214,3 +214,32 @@ def test_no_window_is_smaller_than_the_one_in_the_price_data(provider: str) -> N
     assert known
     smaller = [(name, window) for name, window in known if limits_of(name).context_window < window]
     assert smaller == []
+
+
+SEARCHING_CARD = msgspec.structs.replace(
+    CARD, rates=Rates(input=flat(2_000), output=flat(8_000), web_search=flat(10**10), citation=flat(2_000))
+)
+
+
+@pytest.mark.parametrize(
+    ("asking", "card"),
+    [
+        (demand("look it up").body[:-1] + b',"web_search_options":{}}', SEARCHING_CARD),
+        (demand("x").body[:-1] + b',"tools":[{"type":"web_search"}]}', SEARCHING_CARD),
+        (demand("x").body, msgspec.structs.replace(SEARCHING_CARD, provider="perplexity")),
+        (demand("x").body, msgspec.structs.replace(SEARCHING_CARD, model="gpt-4o-search-preview")),
+    ],
+)
+def test_a_request_that_may_search_holds_its_searches(asking: bytes, card: PriceCard) -> None:
+    usage = TokenUsage(input_tokens=5, output_tokens=50, web_searches=50, citation_tokens=900)
+    bound = estimate_nanos(Demand(body=asking, messages=1), card=card, limits=SMALL)
+    cost = rate(usage, card, at=AT).cost_nanos
+    assert bound is not None
+    assert cost is not None
+    assert cost <= bound
+
+
+def test_a_request_that_cannot_search_holds_none() -> None:
+    asking = demand("x", max_tokens=50)
+    plain = estimate_nanos(asking, card=CARD, limits=SMALL)
+    assert estimate_nanos(asking, card=SEARCHING_CARD, limits=SMALL) == plain
