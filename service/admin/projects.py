@@ -26,6 +26,7 @@ class ProjectView(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     metadata: dict[str, Any] | None
     limits: dict[str, int] | None
+    capture: dict[str, Any] | None
     created_at: datetime
     updated_at: datetime
     archived_at: datetime | None

@@ -8,7 +8,7 @@ where relays have to know, in the same transaction.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,10 +19,12 @@ from sqlalchemy import Connection, RowMapping, func, insert, or_, select, tuple_
 from service.audit.actor import Actor, Target
 from service.audit.trail import AuditTrail
 from service.audit.values import difference
+from service.content.policy import Capture, capture_as_stored, check_capture
 from service.errors import ConflictError, NotFoundError
 from service.keys.ids import sortable_id
 from service.keys.token import RandomBytes
 from service.keys.values import Limits, check_fields, limits_as_stored
+from service.settings.redaction import BUILT_IN
 from service.store.project_tables import project as project_table
 from service.store.revision import bump_revision, lock_revision
 from service.store.tables import virtual_key
@@ -32,12 +34,13 @@ _ID = re.compile(r"prj_[0-9A-Za-z]{1,36}", re.ASCII)
 
 
 class Project(msgspec.Struct, frozen=True, kw_only=True):
-    """A project. *limits* hold for all its keys together."""
+    """A project. *limits* hold for all its keys together; *capture* says what is kept of content, None nothing."""
 
     id: str
     name: str
     metadata: dict[str, Any] | None
     limits: dict[str, int] | None
+    capture: dict[str, Any] | None
     created_at: datetime
     updated_at: datetime
     archived_at: datetime | None
@@ -49,6 +52,7 @@ class NewProject(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     name: str
     metadata: dict[str, Any] | None = None
     limits: Limits | None = None
+    capture: Capture | None = None
 
 
 class ProjectChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,19 +60,29 @@ class ProjectChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     metadata: dict[str, Any] | UnsetType | None = UNSET
     limits: Limits | UnsetType | None = UNSET
+    capture: Capture | UnsetType | None = UNSET
 
 
 class ProjectRegistry:
-    """The projects of a store. *now* is the wall clock (UTC)."""
+    """The projects of a store. *now* is the wall clock (UTC); *redactions* what can be redacted of content."""
 
-    def __init__(self, *, now: Callable[[], datetime], random_bytes: RandomBytes, trail: AuditTrail) -> None:
+    def __init__(
+        self,
+        *,
+        now: Callable[[], datetime],
+        random_bytes: RandomBytes,
+        trail: AuditTrail,
+        redactions: Collection[str] = BUILT_IN,
+    ) -> None:
         self._now = now
         self._random_bytes = random_bytes
         self._trail = trail
+        self._redactions = redactions
 
     def create(self, tx: Connection, new: NewProject, *, by: Actor) -> Project:
         """A new project."""
         check_fields(msgspec.structs.asdict(new), now=self._now())
+        check_capture(new.capture, known=self._redactions)
         lock_revision(tx)
         if find_project(tx, new.name, by_id=False) is not None:
             raise ConflictError(f"a project is named {new.name!r} already; names are unique")
@@ -115,6 +129,9 @@ class ProjectRegistry:
         before = self.find(tx, project_id)
         if "limits" in given:
             given["limits"] = limits_as_stored(given["limits"])
+        if "capture" in given:
+            check_capture(given["capture"], known=self._redactions)
+            given["capture"] = capture_as_stored(given["capture"])
         return self._change(tx, before, given, action="project.update", by=by)
 
     def archive(self, tx: Connection, project_id: str, *, by: Actor) -> Project:
@@ -138,13 +155,14 @@ class ProjectRegistry:
             name=new.name,
             metadata=new.metadata,
             limits=limits_as_stored(new.limits),
+            capture=capture_as_stored(new.capture),
             created_at=now,
             updated_at=now,
             archived_at=None,
         )
         tx.execute(insert(project_table).values(msgspec.structs.asdict(made)))
         target = Target("project", made.id, made.name)
-        after = {name: getattr(made, name) for name in ("name", "metadata", "limits")}
+        after = {name: getattr(made, name) for name in ("name", "metadata", "limits", "capture")}
         self._trail.record(tx, by=by, action="project.create", target=target, before=None, after=after)
         return made
 

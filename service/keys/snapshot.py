@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 from sqlalchemy import Connection, select
 
+from service.content.policy import Capture, capture_from
 from service.keys.models import ModelMatcher
 from service.keys.secrets import Peppers
 from service.keys.token import digest, parse
@@ -36,6 +37,8 @@ class KeyGrant(msgspec.Struct, frozen=True, kw_only=True):
     metadata: Mapping[str, Any] | None = None
     limits: Limits | None = None
     project_limits: Limits | None = None
+    capture: Capture | None = None
+    """What the project keeps of content; None keeps nothing."""
 
     def allows(self, model: str) -> bool:
         """Whether the key may use *model*."""
@@ -144,6 +147,7 @@ def load_keys(tx: Connection, *, peppers: Peppers, configured_admin: Secret | No
         key_secret.c.digest,
         key_secret.c.expires_at.label("secret_ends_at"),
         project.c.limits.label("project_limits"),
+        project.c.capture,
         project.c.archived_at,
     ]
     query = (
@@ -174,6 +178,7 @@ def _grant(row: Any) -> KeyGrant:
         metadata=row.metadata,
         limits=limits_from(row.limits),
         project_limits=limits_from(row.project_limits),
+        capture=capture_from(row.capture),
     )
 
 

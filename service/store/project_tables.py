@@ -12,6 +12,7 @@ project = Table(
     Column("name", String(200), nullable=False),
     Column("metadata", JsonText),
     Column("limits", JsonText),
+    Column("capture", JsonText),
     Column("created_at", UtcMicros, nullable=False),
     Column("updated_at", UtcMicros, nullable=False),
     Column("archived_at", UtcMicros),

@@ -25,6 +25,7 @@ from service.store import (  # noqa: F401  (the same metadata)
     alert_tables,
     audit_tables,
     budget_tables,
+    content_tables,
     idempotency_tables,
     project_tables,
 )

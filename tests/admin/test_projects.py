@@ -32,6 +32,7 @@ def test_a_project_is_kept_as_it_was_given(api: Api) -> None:
         "name": "search",
         "metadata": {"cost_centre": 7},
         "limits": {"rpm": 600, "tpm": 90_000, "concurrency": 4},
+        "capture": None,
         "created_at": "2026-03-01T12:00:00Z",
         "updated_at": "2026-03-01T12:00:00Z",
         "archived_at": None,
@@ -58,7 +59,7 @@ def test_names_are_unique_and_a_key_makes_its_project(api: Api) -> None:
     with api.store.read() as tx:
         entries = api.context.trail.list(tx, AuditFilter(target=only["id"]), limit=9)
     assert [(entry.action, entry.after) for entry in entries] == [
-        ("project.create", {"limits": None, "metadata": None, "name": "search"})
+        ("project.create", {"capture": None, "limits": None, "metadata": None, "name": "search"})
     ]
     assert entries[0].actor.kind == "admin_key"
 

@@ -1,0 +1,109 @@
+"""Request and answer as they are kept: readable, redacted, bounded. Pure.
+
+What crossed the relay is read into JSON where it is JSON (an event stream becomes the answer that it was), redacted,
+and written again. What is longer than may be kept is cut before it is redacted, so that the work is bounded, and once
+more after it, where masks and escapes have made it longer.
+"""
+
+from collections import Counter
+from typing import Any
+
+import msgspec
+
+from service.content.reassembly import reassembled
+from service.content.redact import Redactor
+from service.content.shorten import mended, without_end, without_media
+from service.usage.encoding import ContentDecoder, is_identity
+from service.usage.fields import GARBAGE
+
+READ_FACTOR = 16
+"""So many times what may be kept is read of an answer: an event stream is mostly frame, an image one long string."""
+_DECODED_AT_ONCE = 4_096
+
+
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes as they crossed the relay. *is_whole* is False where more of them were not kept, or never came."""
+
+    data: bytes
+    size: int
+    is_whole: bool = True
+    is_stream: bool = False
+    encoding: str | None = None
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """A request or an answer as it is kept.
+
+    *text* is JSON where *is_json*, *size* its length before all this in bytes, *events* of a stream, *redacted* what
+    was found, by kind. *is_whole* is False where something is missing: it was too long, or broke off.
+    """
+
+    text: str
+    is_json: bool
+    is_whole: bool
+    size: int
+    events: int | None = None
+    redacted: dict[str, int] = {}
+
+
+def part_of(taken: Taken, *, redactor: Redactor, max_bytes: int) -> Part:
+    """The part that *taken* says, at most about *max_bytes* long."""
+    data = taken.data if is_identity(taken.encoding) else _decoded(taken, max_bytes=max_bytes)
+    events = None
+    counts: Counter[str] = Counter()
+    is_whole = taken.is_whole
+    if taken.is_stream:
+        answer, events = reassembled(data, is_whole=is_whole)
+        text: str | None = _json(redactor.value(answer, counts))
+    else:
+        data = without_media(data)
+        is_whole = is_whole and len(data) <= max_bytes
+        text = _redacted_json(data[:max_bytes], redactor, counts, is_whole=is_whole)
+    is_json = text is not None
+    if text is None:
+        plain = data[:max_bytes].decode("utf-8", "replace")
+        text = redactor.text(plain if is_whole else without_end(plain), counts)
+    short = _bounded(text, is_json=is_json, max_bytes=max_bytes)
+    return Part(
+        text=short or text.encode()[:max_bytes].decode("utf-8", "ignore"),
+        is_json=is_json and bool(short),
+        is_whole=is_whole and short == text,
+        size=taken.size,
+        events=events,
+        redacted=dict(counts),
+    )
+
+
+def _bounded(text: str, *, is_json: bool, max_bytes: int) -> str:
+    """Redacted text that is not too long; "" where a JSON document cannot be shortened."""
+    encoded = text.encode()
+    if len(encoded) <= max_bytes:
+        return text
+    cut = encoded[:max_bytes].decode("utf-8", "ignore")
+    return mended(cut) if is_json else cut
+
+
+def _redacted_json(data: bytes, redactor: Redactor, counts: Counter[str], *, is_whole: bool) -> str | None:
+    """None where it is no JSON."""
+    try:
+        value = msgspec.json.decode(data if is_whole else mended(data.decode("utf-8", "ignore")))
+        return _json(redactor.value(value, counts))
+    except GARBAGE:
+        return None
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _decoded(taken: Taken, *, max_bytes: int) -> bytes:
+    """What a compressed answer says, as far as it may be kept; nothing where we cannot read it."""
+    decoder = ContentDecoder(taken.encoding)
+    parts: list[bytes] = []
+    size = 0
+    for at in range(0, len(taken.data), _DECODED_AT_ONCE):
+        if size > max_bytes * READ_FACTOR:
+            break
+        parts.append(decoder.decode(taken.data[at : at + _DECODED_AT_ONCE]))
+        size += len(parts[-1])
+    return b"".join(parts)
