@@ -97,6 +97,11 @@ def audit_trail(root: bytes, *, now: Callable[[], datetime]) -> AuditTrail:
     return AuditTrail(derive(root, "audit log"), now=now)
 
 
+def account_key(root: bytes) -> bytes:
+    """What the dashboard's sessions, links and sign-in counters are digested with."""
+    return derive(root, "dashboard accounts")
+
+
 def fingerprint(root: bytes) -> str:
     """What may be shown and stored to recognise the root secret."""
     return derive(root, "fingerprint")[:8].hex()
