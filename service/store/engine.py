@@ -12,8 +12,9 @@ import fcntl
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +27,18 @@ from service.errors import ConfigurationError, StoreSchemaError, StoreUnavailabl
 
 CHECKPOINT_PAGES = 2_000
 BUSY_TIMEOUT_MS = 10_000
+LOCK_TIMEOUT_S = 30.0
+LOCK_POLL_S = 0.002
 
 
 class Store:
-    """The SQL store. Threads share one instance; SQLite writers queue on its lock."""
+    """The SQL store. Threads share one instance; SQLite writers queue on its lock, for at most *lock_timeout_s*."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
         self.url = parse_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
-            self._gate = _SqliteGate(Path(self.url.database or ""))
+            self._gate = _SqliteGate(Path(self.url.database or ""), timeout_s=lock_timeout_s)
             self.engine = _sqlite_engine(self.url)
         else:
             self.engine = create_engine(
@@ -66,7 +69,8 @@ class Store:
     def close(self) -> None:
         """Close every connection; the last one checkpoints, so the lock is held meanwhile."""
         if self.is_sqlite:
-            self._gate.close(self.engine)
+            with suppress(StoreUnavailableError):  # whoever holds the lock is frozen: the system closes them
+                self._gate.close(self.engine)
         else:
             self.engine.dispose()
 
@@ -139,7 +143,8 @@ def _sqlite_engine(url: URL) -> Engine:
 class _SqliteGate:
     """Who may write now: one thread of one process."""
 
-    def __init__(self, database: Path) -> None:
+    def __init__(self, database: Path, *, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
         self._path = database.with_name(database.name + ".lock")
         self._lock = threading.Lock()
         self._file: int | None = None
@@ -168,7 +173,10 @@ class _SqliteGate:
 
     @contextmanager
     def _held(self) -> Iterator[None]:
-        with self._lock:
+        deadline = time.monotonic() + self._timeout_s
+        if not self._lock.acquire(timeout=self._timeout_s):
+            raise self._taken()
+        try:
             if self._file is None:
                 try:
                     self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -176,12 +184,32 @@ class _SqliteGate:
                     raise StoreUnavailableError(
                         f"the lock file {self._path} cannot be written: {error.strerror}"
                     ) from error
-            fcntl.flock(self._file, fcntl.LOCK_EX)
+            self._lock_file(self._file, deadline=deadline)
             try:
                 yield
             finally:
                 if self._file is not None:
                     fcntl.flock(self._file, fcntl.LOCK_UN)
+        finally:
+            self._lock.release()
+
+    def _lock_file(self, file: int, *, deadline: float) -> None:
+        """A process that is frozen while it holds the lock must not freeze all others: they try until *deadline*."""
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise self._taken() from None
+                time.sleep(LOCK_POLL_S)
+            else:
+                return
+
+    def _taken(self) -> StoreUnavailableError:
+        return StoreUnavailableError(
+            f"another process or thread has held {self._path} for {self._timeout_s:g} s; "
+            "see with `fuser` who has it open, and end it if it is frozen"
+        )
 
     @staticmethod
     def _checkpoint(writer: Connection) -> None:

@@ -1,9 +1,11 @@
 """One store for threads and processes: transactions, addresses, outages, and SQLite's one-writer rule."""
 
+import fcntl
 import socket
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -116,6 +118,20 @@ def test_another_process_waits_for_the_lock_file(sqlite_store: Store) -> None:
         assert f"FLOCK  ADVISORY  WRITE {process.pid}" not in waiting.replace("-> FLOCK", "-> waiting")
     assert process.communicate(timeout=60)[0] == "in\n"
     assert names(sqlite_store) == ["ours", "theirs"]
+
+
+def test_a_frozen_holder_of_the_lock_freezes_nobody_else(sqlite_url: str) -> None:
+    with closing(Store(sqlite_url, lock_timeout_s=0.05)) as store:
+        add(store, "before")
+        with Path(f"{store.url.database}.lock").open("rb") as elsewhere:
+            fcntl.flock(elsewhere, fcntl.LOCK_EX)
+            with pytest.raises(StoreUnavailableError, match="has held"):
+                add(store, "meanwhile")
+            assert names(store) == ["before"]
+        with store.write(), pytest.raises(StoreUnavailableError), ThreadPoolExecutor() as pool:
+            pool.submit(add, store, "another thread").result()
+        add(store, "after")
+        assert names(store) == ["after", "before"]
 
 
 def test_a_long_wal_is_checkpointed_and_stays_bounded(sqlite_store: Store) -> None:
