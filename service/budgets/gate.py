@@ -161,7 +161,10 @@ class BudgetGate:
         if self._around.monotonic() < self._away_until:
             raise UnavailableError(STORE_AWAY, reason="store_unavailable")
         asking = self._own(self._ask(short, amount, turn=self._turns.take(places)))
-        outcome = await asyncio.shield(asking)
+        answered, _ = await asyncio.wait(
+            {asking}, timeout=ANSWER_WITHIN_S
+        )  # the question outlives a client too
+        outcome = asking.result() if answered else None
         if outcome is None:
             raise UnavailableError(STORE_AWAY, reason="store_unavailable")
         return outcome

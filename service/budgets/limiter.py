@@ -28,6 +28,7 @@ PATIENCE_S = 1.0
 AGAIN_S = 0.1
 REMEMBER_S = 0.5
 AWAY_S = 5.0
+ANSWER_WITHIN_S = 10.0
 IDLE_S = 120.0
 
 _WHAT = {"requests": "requests per minute", "tokens": "tokens per minute", "concurrency": "requests at once"}
@@ -113,7 +114,11 @@ class RateLimiter:
         asking = asyncio.ensure_future(self._ask(short, tokens, turn=self._turns.take(names)))
         self._asking.add(asking)  # it outlives a client that leaves: its answer must not be lost
         asking.add_done_callback(self._asking.discard)
-        await asyncio.shield(asking)
+        answered, _ = await asyncio.wait({asking}, timeout=ANSWER_WITHIN_S)
+        if answered:
+            asking.result()
+        else:
+            self._away_until = self._around.monotonic() + AWAY_S
 
     async def _ask(self, short: Sequence[RateLimit], tokens: int, *, turn: Turn[str]) -> None:
         around, micros = self._around, self.micros()

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 T = TypeVar("T")
+PATIENCE_S = 10.0
 
 
 class Turn(msgspec.Struct, Generic[T], frozen=True):
@@ -27,7 +28,7 @@ class Turns(Generic[T]):
         for thing in things:
             done = self._asked.get(thing)
             if done is not None:
-                await asyncio.shield(done)
+                await asyncio.wait({done}, timeout=PATIENCE_S)  # a store that hangs must not hold everybody
                 return True
         return False
 
