@@ -23,7 +23,17 @@ FLAGS = (
     "--disable-sync",
 )
 WIDTHS = {"wide": (1280, 860), "narrow": (390, 844)}
-PAGES = {"overview": "/?range=7d", "requests": "/requests?range=7d", "request": "/requests?outcome=ok"}
+PAGES = {
+    "overview": "/?range=7d",
+    "spend": "/spend?range=30d",
+    "usage": "/usage?range=7d",
+    "requests": "/requests?range=7d",
+    "request": "/requests?outcome=ok",
+    "prices": "/prices",
+    "reconcile": "/reconcile",
+    "health": "/health",
+    "settings": "/settings",
+}
 SETTLE_MS = 1_500
 TIMEOUT_MS = 60_000
 

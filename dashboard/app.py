@@ -6,16 +6,19 @@ It draws the frame, runs the chosen page, and shows a calm page that recovers by
 import streamlit as st
 
 from dashboard.brand import ICON, LOGO
-from dashboard.navigation import all_pages
+from dashboard.navigation import menu
 from dashboard.views import away
 from service.errors import StoreUnavailableError
+
+SIDEBAR_PX = 210
 
 
 def main() -> None:
     """Draw the page of this address."""
-    st.set_page_config(page_title="Tollkeeper", page_icon=ICON, layout="wide")
-    pages = all_pages()
-    page = st.navigation(list(pages.values()), position="top")
+    st.set_page_config(
+        page_title="Tollkeeper", page_icon=ICON, layout="wide", initial_sidebar_state=SIDEBAR_PX
+    )
+    page = st.navigation(menu(), position="sidebar", expanded=True)
     st.logo(LOGO, size="large")
     try:
         page.run()

@@ -36,19 +36,19 @@ class Series(msgspec.Struct, frozen=True):
 
 def spend(report: UsageReport, *, names: Named, dimension: str) -> Option:
     """Bars of spend by bucket, stacked by *dimension*: the largest ones, and the rest as one."""
-    starts = _starts(report)
+    places = starts(report)
     nanos: dict[str, list[int]] = {}
     for row in report.rows:
         if row.measures.cost_nanos:
             name = names.of(row.dimensions, dimension=dimension)
-            nanos.setdefault(name, [0] * len(starts))[starts[row.start]] += row.measures.cost_nanos
+            nanos.setdefault(name, [0] * len(places))[places[row.start]] += row.measures.cost_nanos
     ordered = sorted(nanos, key=lambda name: -sum(nanos[name]))
     shown = [Series(name, _usd(nanos[name])) for name in ordered[:SHOWN_SERIES]]
     if rest := ordered[SHOWN_SERIES:]:
         summed = [sum(values) for values in zip(*(nanos[name] for name in rest), strict=True)]
         shown.append(Series(REST, _usd(summed), GREY))
     smallest = min((value for values in nanos.values() for value in values if value), default=NANOS_PER_USD)
-    return _bars(report, shown, value_format=f"$%,.{_decimals(smallest)}f", axis="${value}")
+    return bars(report, shown, value_format=f"$%,.{_decimals(smallest)}f", axis="${value}")
 
 
 def requests(report: UsageReport) -> Option:
@@ -62,62 +62,39 @@ def requests(report: UsageReport) -> Option:
     answered = [row.requests - row.errors - row.refused_requests - row.disconnected_requests for row in rows]
     shown = [Series("Answered", _some(answered), BLUE)]
     shown += [Series(name, _some(values), color) for name, (color, values) in ended.items() if any(values)]
-    return _bars(report, shown, value_format="%,d")
-
-
-def tokens(report: UsageReport) -> Option:
-    """Bars of tokens by bucket: input that was fresh, input read from a cache, output."""
-    rows = [row.measures for row in report.rows]
-    cached = [row.cache_read_input_tokens or 0 for row in rows]
-    fresh = [(row.input_tokens or 0) - hit for row, hit in zip(rows, cached, strict=True)]
-    output = [row.output_tokens or 0 for row in rows]
-    scale, unit, decimals = _scale(max(map(sum, zip(fresh, cached, output, strict=True)), default=0))
-    shown = [
-        Series(name, tuple(value / scale if value else None for value in values))
-        for name, values in (("Input", fresh), ("Cached input", cached), ("Output", output))
-    ]
-    return _bars(report, shown, value_format=f"%,.{decimals}f{unit}", axis=f"{{value}}{unit}")
+    return bars(report, shown, value_format="%,d")
 
 
 def error_rate(report: UsageReport) -> Option:
     """A line of the share of requests that failed, in percent."""
     rates = (row.measures.error_rate for row in report.rows)
     shown = [Series("Error rate", tuple(None if rate is None else rate * 100 for rate in rates), RED)]
-    option = _lines(report, shown, value_format="%.2f%%", axis="{value}%")
+    option = lines(report, shown, value_format="%.2f%%", axis="{value}%")
     option["yAxis"]["min"] = 0
     option["series"][0]["areaStyle"] = {"opacity": 0.12}
     return option
 
 
-def latency(report: UsageReport) -> Option:
-    """Lines of the durations that half and 19 of 20 requests stay below, and of the first token's, in seconds."""
-    rows = [row.measures for row in report.rows]
-    shown = [
-        Series("Duration p95", tuple(_seconds(row.p95_duration_ms) for row in rows)),
-        Series("Duration p50", tuple(_seconds(row.p50_duration_ms) for row in rows)),
-        Series("First token p95", tuple(_seconds(row.p95_ttft_ms) for row in rows)),
-    ]
-    return _lines(report, shown, value_format="%.2f s", axis="{value} s")
-
-
 def timeline(attempts: Sequence[Mapping[str, Any]]) -> Option:
-    """One bar an attempt on the clock of the request: before it, until its first token, until its end, in ms."""
+    """One bar an attempt on the clock of the request: our own part, until its first token, until its end, in ms."""
     first = min(attempt["started_at"] for attempt in attempts)
     offsets = [(attempt["started_at"] - first).total_seconds() * 1000 for attempt in attempts]
-    waits = [
-        attempt["ttft_ms"] if attempt["ttft_ms"] is not None else attempt["duration_ms"]
-        for attempt in attempts
-    ]
-    streams = [
-        attempt["duration_ms"] - wait if attempt["duration_ms"] is not None and wait is not None else None
-        for attempt, wait in zip(attempts, waits, strict=True)
-    ]
-    rows = (
+    relay = [_at_most(attempt["overhead_ms"], attempt["duration_ms"]) for attempt in attempts]
+    streamed = any(attempt["ttft_ms"] is not None for attempt in attempts)
+    waits: list[float | None] = []
+    streams: list[float | None] = []
+    for attempt, ours in zip(attempts, relay, strict=True):
+        duration, wait = attempt["duration_ms"], attempt["ttft_ms"]
+        rest = None if duration is None else max(0.0, duration - (ours or 0))
+        waits.append(rest if wait is None else _at_most(wait, rest))
+        streams.append(None if wait is None or rest is None else max(0.0, rest - wait))
+    shown: list[tuple[str, Sequence[float | None], str]] = [
         ("", offsets, "transparent"),
-        ("Until the first token", waits, GREY),
-        ("Streaming", streams, BLUE),
-    )
-    shown = rows if any(streams) else (rows[0], ("Until the answer", waits, BLUE))
+        ("In the relay", relay, AMBER),
+        ("Until the first token", waits, GREY) if streamed else ("Until the answer", waits, BLUE),
+    ]
+    if streamed:
+        shown.append(("Streaming", streams, BLUE))
     return {
         "animation": False,
         "grid": {"left": 4, "right": 24, "top": 32, "bottom": 4, "containLabel": True},
@@ -148,9 +125,10 @@ def timeline(attempts: Sequence[Mapping[str, Any]]) -> Option:
 _LEGEND: Mapping[str, Any] = {"icon": "roundRect", "itemWidth": 10, "itemHeight": 10, "itemGap": 14}
 
 
-def _bars(
+def bars(
     report: UsageReport, shown: Sequence[Series], *, value_format: str, axis: str | None = None
 ) -> Option:
+    """Stacked bars, one series on top of the other."""
     series = [
         {"type": "bar", "name": one.name, "stack": "all", "data": list(one.values), **_colored(one)}
         for one in shown
@@ -163,7 +141,8 @@ def _bars(
     return option
 
 
-def _lines(report: UsageReport, shown: Sequence[Series], *, value_format: str, axis: str) -> Option:
+def lines(report: UsageReport, shown: Sequence[Series], *, value_format: str, axis: str) -> Option:
+    """Lines; where a series has nothing, its line has a gap."""
     series = [
         {
             "type": "line",
@@ -184,7 +163,7 @@ def _plot(
 ) -> Option:
     assert report.interval is not None
     labels = [
-        bucket_label(start, interval=report.interval, timezone=report.timezone) for start in _starts(report)
+        bucket_label(start, interval=report.interval, timezone=report.timezone) for start in starts(report)
     ]
     label: dict[str, Any] = {"hideOverlap": True}
     if report.interval == "hour" and len(labels) > 2 * _HOURS_PER_LABEL:
@@ -210,12 +189,16 @@ def _plot(
     }
 
 
-def _starts(report: UsageReport) -> dict[datetime, int]:
+def starts(report: UsageReport) -> dict[datetime, int]:
     """The position of every bucket of the range; a report by dimensions leaves out those where nothing was."""
     assert report.interval is not None
     span, zone = Span(report.since, report.until), time_zone(report.timezone)
     cut = buckets(span, interval=report.interval, zone=zone)
     return {bucket.since: number for number, bucket in enumerate(cut)}
+
+
+def _at_most(value: float | None, limit: float | None) -> float | None:
+    return value if value is None or limit is None else min(value, limit)
 
 
 def _colored(series: Series) -> dict[str, Any]:
@@ -230,11 +213,7 @@ def _some(values: Sequence[int]) -> tuple[int | None, ...]:
     return tuple(value or None for value in values)
 
 
-def _seconds(ms: float | None) -> float | None:
-    return None if ms is None else ms / 1000
-
-
-def _scale(largest: int) -> tuple[int, str, int]:
+def scale(largest: int) -> tuple[int, str, int]:
     """By what to divide counts, the letter for that, and the decimals that are left."""
     if largest >= 10**6:
         return 10**6, "M", 3

@@ -1,4 +1,4 @@
-"""What the views work with: the store, the settings, the clock.
+"""What the views work with: the store, the settings, the clock, and who is looking.
 
 Streamlit runs the entry script anew for every interaction and passes it nothing, so the process that starts the
 server (or a test) installs one context here, and the script takes it.
@@ -9,16 +9,28 @@ from datetime import datetime
 
 import msgspec
 
-from service.settings import Settings
+from dashboard.registries import Registries
+from dashboard.viewer import Viewer
+from service.settings import Loaded, Settings
 from service.store.engine import Store
+
+LOCAL = Viewer(id="local", name="local", role="admin")
+"""Who looks where nobody has to sign in."""
 
 
 class Context(msgspec.Struct, frozen=True):
     """Everything that arrives from outside."""
 
     store: Store
-    settings: Settings
+    loaded: Loaded
     now: Callable[[], datetime]
+    registries: Registries
+    who: Callable[[], Viewer] = lambda: LOCAL
+
+    @property
+    def settings(self) -> Settings:
+        """What is set."""
+        return self.loaded.settings
 
     @property
     def reporting_timezone(self) -> str:
@@ -46,3 +58,8 @@ def install(context: Context) -> None:
 def current() -> Context:
     """The installed context."""
     return _installed[0]
+
+
+def viewer() -> Viewer:
+    """Who looks at this page."""
+    return current().who()

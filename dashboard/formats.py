@@ -10,8 +10,10 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from service.pricing.money import NANOS_PER_USD, format_usd
+from service.reporting.figures import Measures
 
 UNKNOWN = "—"
+UNPRICED = "unpriced"
 NO_CHANGE = "±"
 _DECIMALS = 9
 _SHOWN = 2
@@ -40,6 +42,30 @@ def short_usd(nanos: int | None) -> str:
     decimals = _SHOWN if size >= NANOS_PER_USD else min(_DECIMALS, _DECIMALS + 3 - len(str(size)))
     step = 10 ** (_DECIMALS - max(decimals, _SHOWN))
     return usd((size + step // 2) // step * step * (1 if nanos >= 0 else -1))
+
+
+def is_unpriced(measures: Measures) -> bool:
+    """Whether there was usage and no price for any of it: then a sum of costs says nothing, not even zero."""
+    status = measures.cost_status
+    with_cost = status["priced"] + status["partial"] + status["assumed"] + status["provider"]
+    return bool(measures.unpriced_requests) and not with_cost
+
+
+def spend(measures: Measures, *, short: bool = False) -> str:
+    """What was spent, in words where no price is known."""
+    if is_unpriced(measures):
+        return UNPRICED
+    return (short_usd if short else usd)(measures.cost_nanos)
+
+
+def priced(measures: Measures) -> str:
+    """How much of the usage has a price: a share, or that there is none; a dash where nothing was forwarded."""
+    return UNPRICED if is_unpriced(measures) else percent(measures.coverage)
+
+
+def escaped(text: str) -> str:
+    """Amounts for texts that are Markdown, where two dollar signs would begin a formula."""
+    return text.replace("$", "\\$")
 
 
 def usd_decimals(amounts: Iterable[int | None]) -> int:

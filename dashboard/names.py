@@ -15,11 +15,29 @@ DIMENSIONS: Mapping[str, str] = {
     "Upstream": "upstream",
 }
 """What a viewer can choose, and the dimension of the reports."""
+ALL_DIMENSIONS: Mapping[str, str] = {
+    **DIMENSIONS,
+    "Provider": "provider",
+    "Outcome": "outcome",
+    "End user": "end_user",
+    "Tag": "tag",
+    "Session": "session",
+    "Requested model": "requested_model",
+    "Service tier": "service_tier",
+}
+"""All of them; those that are not in the rollups take longer."""
 _NOT_KNOWN: Mapping[str, str] = {
     "model": "(no model)",
     "key": "(no key)",
     "project": "(no project)",
     "upstream": "(not forwarded)",
+    "provider": "(no provider)",
+    "outcome": "(no outcome)",
+    "end_user": "(no end user)",
+    "tag": "(no tag)",
+    "session": "(no session)",
+    "requested_model": "(no model)",
+    "service_tier": "(no tier)",
 }
 _ID_TAIL = 6
 

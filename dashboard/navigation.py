@@ -1,30 +1,85 @@
-"""The pages and their addresses."""
+"""The pages and their addresses, in the order of the menu."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import NoReturn
 
+import msgspec
 import streamlit as st
+
+from dashboard.context import viewer
 
 OVERVIEW, REQUESTS, REQUEST = "overview", "requests", "request"
 
 
-def all_pages() -> Mapping[str, st.Page]:
-    """Every page by its name; the one of a single request is reached by links only."""
-    from dashboard.views import overview, request, requests
+class Entry(msgspec.Struct, frozen=True):
+    """A page: its address, which is also the name of its module, its title, its icon, and whether it only shows."""
 
+    address: str
+    title: str
+    icon: str
+    hidden: bool = False
+    admins_only: bool = False
+
+
+MENU: Mapping[str, tuple[Entry, ...]] = {
+    "": (
+        Entry(OVERVIEW, "Overview", "monitoring"),
+        Entry("spend", "Spend", "payments"),
+        Entry("usage", "Usage", "bar_chart"),
+        Entry(REQUESTS, "Requests", "list_alt"),
+        Entry(REQUEST, "Request", "receipt_long", hidden=True),
+    ),
+    "Books": (
+        Entry("prices", "Prices", "sell"),
+        Entry("reconcile", "Reconcile", "balance"),
+    ),
+    "System": (
+        Entry("health", "Health", "vital_signs"),
+        Entry("settings", "Settings", "settings"),
+    ),
+}
+
+
+def entries() -> list[Entry]:
+    """Every page that exists."""
+    return [entry for section in MENU.values() for entry in section]
+
+
+def menu() -> dict[str, list[st.Page]]:
+    """The pages of this viewer by section."""
+    pages = all_pages()
     return {
-        OVERVIEW: st.Page(
-            overview.show, title="Overview", icon=":material/monitoring:", url_path="overview", default=True
-        ),
-        REQUESTS: st.Page(requests.show, title="Requests", icon=":material/list_alt:", url_path="requests"),
-        REQUEST: st.Page(
-            request.show,
-            title="Request",
-            icon=":material/receipt_long:",
-            url_path="request",
-            visibility="hidden",
-        ),
+        section: [pages[entry.address] for entry in found if entry.address in pages]
+        for section, found in MENU.items()
     }
+
+
+def all_pages() -> dict[str, st.Page]:
+    """Every page of this viewer by its address; the one of a single request is reached by links only."""
+    allowed = viewer().may_act
+    return {
+        entry.address: st.Page(
+            _show(entry.address),
+            title=entry.title,
+            icon=f":material/{entry.icon}:",
+            url_path=entry.address,
+            default=entry.address == OVERVIEW,
+            visibility="hidden" if entry.hidden else "visible",
+        )
+        for entry in entries()
+        if allowed or not entry.admins_only
+    }
+
+
+def _show(address: str) -> Callable[[], None]:
+    """What draws a page; its module is imported when the page is first opened."""
+
+    def show() -> None:
+        import_module(f"dashboard.views.{address}").show()
+
+    show.__name__ = show.__qualname__ = address
+    return show
 
 
 def open_request(identifier: str) -> NoReturn:

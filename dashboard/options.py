@@ -48,7 +48,7 @@ _PINNED: Mapping[str, Any] = {
     "server.enableStaticServing": False,
     "server.fileWatcherType": "none",
     "server.headless": True,
-    "server.maxUploadSize": 1,
+    "server.maxUploadSize": 64,
     "server.runOnSave": False,
 }
 

@@ -5,6 +5,7 @@ that does not exist, `StoreUnavailableError` and `StoreSchemaError` for a store 
 that goes away is the views' business. SIGTERM and SIGINT end the process with status 0 within a few seconds.
 """
 
+import os
 import signal
 import socket
 from collections.abc import Callable
@@ -19,11 +20,14 @@ from sqlalchemy.exc import DBAPIError
 from starlette.middleware import Middleware
 
 from dashboard.context import Context, install
+from dashboard.exports import ROUTES
 from dashboard.headers import SecurityHeaders
 from dashboard.options import LOOPBACK, streamlit_options
+from dashboard.registries import Registries
 from service.errors import ConfigurationError, StoreSchemaError, StoreUnavailableError
+from service.keys.secrets import installation_secret
 from service.reporting.snapshots import extent
-from service.settings import Settings
+from service.settings import Loaded, Settings
 from service.store.engine import Store
 
 SCRIPT = Path(__file__).with_name("app.py")
@@ -33,12 +37,15 @@ BACKLOG = 128
 _logger = structlog.get_logger("tollkeeper")
 
 
-def run(settings: Settings) -> None:
+def run(loaded: Loaded) -> None:
     """Serve the dashboard until a signal."""
+    settings = loaded.settings
     store = open_store(settings.store.url)
     listener = _listen(settings.dashboard.host, settings.dashboard.port)
     port = int(listener.getsockname()[1])
-    install(Context(store, settings, now=utc_now))
+    root = installation_secret(store, settings)
+    registries = Registries.of(root, now=utc_now, random_bytes=os.urandom)
+    install(Context(store, loaded, now=utc_now, registries=registries))
     early: list[int] = []
     _on_signals(lambda number, _frame: early.append(number))
     try:
@@ -133,7 +140,7 @@ def application(settings: Settings, *, port: int) -> Any:
     from streamlit.web import bootstrap
 
     bootstrap.load_config_options(streamlit_options(settings.dashboard, port=port))
-    return App(SCRIPT, middleware=[Middleware(SecurityHeaders)], on_script_error=_log_failure)
+    return App(SCRIPT, routes=ROUTES, middleware=[Middleware(SecurityHeaders)], on_script_error=_log_failure)
 
 
 def _log_failure(error: Exception) -> None:

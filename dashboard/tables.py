@@ -14,7 +14,6 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import streamlit as st
 
 from dashboard import formats
-from dashboard.names import Named
 from service.pricing.money import NANOS_PER_USD, format_usd_per_mtok
 from service.reporting.usage import UsageReport
 
@@ -33,6 +32,12 @@ OUTCOME_COLORS: Mapping[str, Color] = {
     "rejected_request": "orange",
     "rejected_rate_limit": "orange",
     "rejected_budget": "orange",
+}
+
+USAGE_SOURCES: Mapping[str, str] = {
+    "provider": "reported",
+    "partial": "in part",
+    "estimated": "≈ estimated",
 }
 
 TOKEN_CLASSES: Mapping[str, str] = {
@@ -63,46 +68,6 @@ class Shown(msgspec.Struct, frozen=True):
         return pa.table(arrays)
 
 
-def breakdown(report: UsageReport, *, names: Named, dimension: str, label: str) -> Shown:
-    """What each value of *dimension* cost and did, the most expensive first."""
-    rows = [row.measures for row in report.rows]
-    total = report.total.cost_nanos or 0
-    costs = [row.cost_nanos for row in rows]
-    tokens = [
-        None if row.input_tokens is None else row.input_tokens + (row.output_tokens or 0) for row in rows
-    ]
-    columns: dict[str, list[Any]] = {
-        label: [names.of(row.dimensions, dimension=dimension) for row in report.rows],
-        "Spend": [_usd(cost) for cost in costs],
-        "Share": [(cost or 0) / total if total else None for cost in costs],
-        "Priced": [row.coverage for row in rows],
-        "Requests": [row.requests for row in rows],
-        "Tokens": tokens,
-        "$ per 1M tokens": [
-            cost / 1000 / used if cost and used else None for cost, used in zip(costs, tokens, strict=True)
-        ],
-        "Error rate": [row.error_rate for row in rows],
-        "p95 latency": [None if row.p95_duration_ms is None else row.p95_duration_ms / 1000 for row in rows],
-    }
-    column = st.column_config
-    config = {
-        label: column.TextColumn(width="medium"),
-        "Spend": column.NumberColumn(format=_usd_format(costs)),
-        "Share": column.ProgressColumn(format="percent", min_value=0, max_value=1, width=130),
-        "Requests": column.NumberColumn(format="localized"),
-        "Tokens": column.NumberColumn(format="compact", help="Input and output."),
-        "$ per 1M tokens": column.NumberColumn(
-            format="$%.2f", help="What a million tokens cost here on average."
-        ),
-        "Error rate": column.NumberColumn(format="percent"),
-        "p95 latency": column.NumberColumn(format="%.2f s", help="19 of 20 requests took less."),
-        "Priced": column.NumberColumn(
-            format="percent", help="Share of the forwarded attempts with a known price."
-        ),
-    }
-    return Shown(columns, config, {name: pa.float64() for name in ("Spend", "Share", "Priced", "Error rate")})
-
-
 def log(rows: Sequence[Mapping[str, Any]], *, timezone: str) -> Shown:
     """Records, one a line, as they come."""
     columns: dict[str, list[Any]] = {
@@ -110,9 +75,11 @@ def log(rows: Sequence[Mapping[str, Any]], *, timezone: str) -> Shown:
         "Outcome": [[row["outcome"]] for row in rows],
         "Model": [row["upstream_model"] or row["requested_model"] for row in rows],
         "Key": [row["key_name"] or row["key_id"] for row in rows],
+        "Times": [row["repeat_count"] if row["repeat_count"] > 1 else None for row in rows],
         "Input": [row["input_tokens"] for row in rows],
         "Output": [row["output_tokens"] for row in rows],
-        "Cost": [_usd(row["cost_nanos"]) for row in rows],
+        "Usage": [USAGE_SOURCES.get(row["usage_source"]) for row in rows],
+        "Cost": [usd(row["cost_nanos"]) for row in rows],
         "Priced": [row["cost_status"] for row in rows],
         "Duration": [row["duration_ms"] for row in rows],
         "First token": [row["ttft_ms"] for row in rows],
@@ -120,6 +87,9 @@ def log(rows: Sequence[Mapping[str, Any]], *, timezone: str) -> Shown:
         "Project": [row["project"] for row in rows],
         "Upstream": [row["upstream"] for row in rows],
     }
+    for label, plain in (("Times", None), ("Usage", USAGE_SOURCES["provider"])):
+        if all(value in (plain, None) for value in columns[label]):
+            del columns[label]
     column = st.column_config
     config = {
         "Time": column.TextColumn(help=f"When the request began, on the clock of {timezone}.", width=140),
@@ -134,7 +104,11 @@ def log(rows: Sequence[Mapping[str, Any]], *, timezone: str) -> Shown:
         "Output": column.NumberColumn(
             format="localized", help="Output tokens, reasoning included.", width=60
         ),
-        "Cost": column.NumberColumn(format=_usd_format([row["cost_nanos"] for row in rows]), width=90),
+        "Times": column.NumberColumn(
+            format="%d x", help="How many equal refusals the row stands for.", width=55
+        ),
+        "Usage": column.TextColumn(help="Where the token counts come from.", width=85),
+        "Cost": column.NumberColumn(format=usd_format([row["cost_nanos"] for row in rows]), width=90),
         "Duration": column.NumberColumn(format="%,.0f ms", width=80),
         "First token": column.NumberColumn(format="%,.0f ms", width=80),
         "Status": column.NumberColumn(format="%d", width=55),
@@ -142,10 +116,26 @@ def log(rows: Sequence[Mapping[str, Any]], *, timezone: str) -> Shown:
         "Upstream": column.TextColumn(width=110),
         "Priced": column.TextColumn(help="How the cost came about.", width=75),
     }
-    whole = dict.fromkeys(("Input", "Output", "Status"), pa.int64())
+    whole = dict.fromkeys(("Times", "Input", "Output", "Status"), pa.int64())
     real = dict.fromkeys(("Cost", "First token", "Duration"), pa.float64())
-    texts = dict.fromkeys(("Time", "Model", "Key", "Project", "Upstream", "Priced"), pa.string())
+    texts = dict.fromkeys(("Time", "Model", "Key", "Usage", "Project", "Upstream", "Priced"), pa.string())
     return Shown(columns, config, {**whole, **real, **texts, "Outcome": pa.list_(pa.string())})
+
+
+def errors(report: UsageReport) -> Shown:
+    """What failed, in the words of whoever reported it, the most frequent first."""
+    rows = sorted(report.rows, key=lambda row: -row.measures.requests)
+    columns: dict[str, list[Any]] = {
+        "Outcome": [row.dimensions["outcome"] for row in rows],
+        "Status": [row.dimensions["http_status"] for row in rows],
+        "Type": [row.dimensions["error_type"] for row in rows],
+        "Code": [row.dimensions["error_code"] for row in rows],
+        "Requests": [row.measures.requests for row in rows],
+        "Attempts": [row.measures.attempts for row in rows],
+    }
+    number = st.column_config.NumberColumn(format="localized")
+    texts = dict.fromkeys(("Outcome", "Status", "Type", "Code"), pa.string())
+    return Shown(columns, {"Requests": number, "Attempts": number}, texts)
 
 
 def cost_lines(attempt: Mapping[str, Any]) -> Shown:
@@ -197,14 +187,23 @@ def fields(attempt: Mapping[str, Any], *, timezone: str) -> Shown:
 _ELSEWHERE = ("cost_lines", "usage_raw", "ledger", "rated_cost_nanos", "rated_cost_status")
 
 
-def to_csv(columns: Mapping[str, Sequence[Any]]) -> bytes:
+def to_csv(shown: Shown) -> bytes:
     """The columns as CSV in UTF-8; a text that a spreadsheet would take for a formula gets an apostrophe."""
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(columns)
-    for row in zip(*columns.values(), strict=True):
+    writer.writerow([_cell(label) for label in shown.columns])
+    for row in zip(*shown.columns.values(), strict=True):
         writer.writerow([_cell(value) for value in row])
     return out.getvalue().encode()
+
+
+def to_parquet(shown: Shown) -> bytes:
+    """The columns as a Parquet file."""
+    from pyarrow import parquet
+
+    out = io.BytesIO()
+    parquet.write_table(shown.table(), out)
+    return out.getvalue()
 
 
 def _cell(value: Any) -> Any:
@@ -215,11 +214,13 @@ def _cell(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
-def _usd(nanos: int | None) -> float | None:
+def usd(nanos: int | None) -> float | None:
+    """Nano-USD as the number of a cell: exact to the nano-dollar below nine million dollars."""
     return None if nanos is None else nanos / NANOS_PER_USD
 
 
-def _usd_format(nanos: Sequence[int | None]) -> str:
+def usd_format(nanos: Sequence[int | None]) -> str:
+    """A format with as many decimals as the finest amount needs."""
     return f"$%,.{formats.usd_decimals(nanos)}f"
 
 

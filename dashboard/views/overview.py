@@ -1,29 +1,29 @@
-"""The overview: headline figures against the period before, spend by a dimension, traffic, the latest requests.
+"""The overview: headline figures against the period before, spend by a dimension, the month's end, what moved.
 
 Each part is a fragment that draws itself anew: the small ones every few seconds, the charts more seldom. A part that
 cannot read the store says so and tries again on its own.
 """
 
-import msgspec
+from datetime import datetime
+
 import streamlit as st
 
-from dashboard import charts, data, formats, tables
+from dashboard import charts, data, formats, spending, tables
 from dashboard.names import DIMENSIONS, Named
 from dashboard.navigation import REQUESTS, all_pages, open_request
-from dashboard.periods import Period, period
-from dashboard.views import controls, first_request, headlines
+from dashboard.periods import Period, Range
+from dashboard.views import controls, first_request, headlines, outlook
 from dashboard.views.away import calmly
-from service.reporting.figures import Measures
+from dashboard.views.headlines import Facts
 from service.reporting.rows import RequestFilter
+from service.reporting.savings import Savings
 from service.reporting.usage import UsageQuery
 
 FIGURES_EVERY_S = 3
 LATEST_EVERY_S = 2
 CHARTS_EVERY_S = 30
 LATEST = 8
-WHOLE_TABLE_ROWS = 16
-CHART_HEIGHT = 300
-SMALL_CHART_HEIGHT = 220
+CHART_HEIGHT = 330
 
 
 def show() -> None:
@@ -31,107 +31,79 @@ def show() -> None:
     if data.recorded() is None:
         first_request.show()
         return
-    preset, timezone = controls.head("Overview")
-    _figures(preset, timezone)
-    _spend(preset, timezone)
-    _traffic(preset, timezone)
-    _latest(timezone)
+    chosen = controls.head("Overview")
+    _figures(chosen)
+    label = controls.dimension()
+    left, right = st.columns([2, 1], gap="small")
+    with left:
+        _spend(chosen, label)
+    with right:
+        outlook.month_end(chosen.timezone)
+    outlook.movers(chosen, label)
+    _latest(chosen.timezone)
 
 
 @st.fragment(run_every=FIGURES_EVERY_S)
 @calmly
-def _figures(preset: str, timezone: str) -> None:
-    chosen = _period(preset, timezone)
-    report = data.live_usage(
-        UsageQuery(since=chosen.since, until=chosen.until, interval=chosen.interval, timezone=timezone)
+def _figures(chosen: Range) -> None:
+    period = chosen.period(data.now())
+    query = UsageQuery(
+        since=period.since, until=period.until, interval=period.interval, timezone=chosen.timezone
     )
-    before = _before(chosen)
-    grid = st.grid(6, min_column_width=145, gap="small", key="figures")
-    for headline in headlines.metrics(report, before=before, chosen=chosen):
+    report, saved = data.live_usage(query), spending.cache_savings(query)
+    buckets = [Facts(row.measures, saved.by_start.get(row.start, Savings())) for row in report.rows]
+    grid = st.grid(4, min_column_width=150, gap="small", key="figures")
+    shown = headlines.metrics(
+        Facts(report.total, saved.total), buckets=buckets, before=_before(period), chosen=period
+    )
+    for headline in shown:
         grid.metric(**headline, border=True, height="stretch")
+    controls.as_of(chosen.timezone)
     if not report.total.requests:
-        _nothing_here(timezone)
+        _nothing_here(chosen.timezone)
 
 
-def _before(chosen: Period) -> Measures | None:
+def _before(period: Period) -> Facts | None:
     """The period before, if the books go back that far."""
     books = data.recorded()
-    if books is None or books.since > chosen.before_since:
+    if books is None or books.since > period.before_since:
         return None
-    return data.usage(UsageQuery(since=chosen.before_since, until=chosen.before_until)).total
+    query = UsageQuery(since=period.before_since, until=period.before_until)
+    return Facts(data.usage(query).total, spending.cache_savings(query).total)
 
 
 def _nothing_here(timezone: str) -> None:
-    books = data.recorded()
-    if books is not None:
-        until = formats.instant(books.until, timezone=timezone)
-        st.info(
-            f"No requests in this time range. The latest one came in the hour before {until} ({timezone})."
-        )
+    newest: datetime | None = data.newest()
+    if newest is not None:
+        at = formats.instant(newest, timezone=timezone)
+        st.info(f"No requests in this time range. The latest one began at {at} ({timezone}).")
 
 
-@st.fragment(run_every=CHARTS_EVERY_S)
+@st.fragment(run_every=CHARTS_EVERY_S, parallel=True)
 @calmly
-def _spend(preset: str, timezone: str) -> None:
-    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.subheader("Spend", anchor=False, width="content")
-        label = st.segmented_control(
-            "Stacked by",
-            list(DIMENSIONS),
-            default="Model",
-            required=True,
-            key="by",
-            bind="query-params",
-            label_visibility="collapsed",
-        )
-    label = label or "Model"
-    dimension = DIMENSIONS[label]
-    chosen = _period(preset, timezone)
-    query = UsageQuery(since=chosen.since, until=chosen.until, timezone=timezone, group_by=(dimension,))
+def _spend(chosen: Range, label: str) -> None:
+    dimension, period = DIMENSIONS[label], chosen.period(data.now())
+    query = UsageQuery(
+        since=period.since,
+        until=period.until,
+        interval=period.interval,
+        timezone=chosen.timezone,
+        group_by=(dimension,),
+        percentiles=False,
+    )
     report = data.usage(query)
-    series = data.usage(msgspec.structs.replace(query, interval=chosen.interval, percentiles=False))
-    if not report.rows:
-        st.caption("Nothing was spent in this time range.")
-        return
-    names = Named.from_rows((row.dimensions for row in report.rows), dimension=dimension)
-    with st.container(border=True):
+    with st.container(border=True, height="stretch"):
+        st.markdown(f"**Spend by {label.lower()}**")
+        if report.total.cost_nanos is None:
+            st.caption("Nothing was spent in this time range.")
+            return
+        names = Named.from_rows((row.dimensions for row in report.rows), dimension=dimension)
         st.echarts_chart(
-            charts.spend(series, names=names, dimension=dimension),
+            charts.spend(report, names=names, dimension=dimension),
             height=CHART_HEIGHT,
             key="spend",
             alt=f"Spend over time by {label.lower()}",
         )
-    shown = tables.breakdown(report, names=names, dimension=dimension, label=label)
-    st.dataframe(
-        shown.table(),
-        column_config=shown.config,
-        hide_index=True,
-        key="breakdown",
-        height="content" if len(report.rows) <= WHOLE_TABLE_ROWS else "auto",
-        placeholder=formats.UNKNOWN,
-    )
-
-
-@st.fragment(run_every=CHARTS_EVERY_S)
-@calmly
-def _traffic(preset: str, timezone: str) -> None:
-    chosen = _period(preset, timezone)
-    report = data.usage(
-        UsageQuery(since=chosen.since, until=chosen.until, interval=chosen.interval, timezone=timezone)
-    )
-    if not report.total.requests:
-        return
-    st.subheader("Traffic", anchor=False)
-    grid = st.grid(2, min_column_width=340, gap="small")
-    for title, option in (
-        ("Requests", charts.requests(report)),
-        ("Tokens", charts.tokens(report)),
-        ("Error rate", charts.error_rate(report)),
-        ("Latency", charts.latency(report)),
-    ):
-        with grid.cell(), st.container(border=True):
-            st.markdown(f"**{title}**")
-            st.echarts_chart(option, height=SMALL_CHART_HEIGHT, key=title, alt=f"{title} over time")
 
 
 @st.fragment(run_every=LATEST_EVERY_S)
@@ -153,7 +125,3 @@ def _latest(timezone: str) -> None:
     )
     if state.selection.cells:
         open_request(page.data[state.selection.cells[0][0]]["request_id"])
-
-
-def _period(preset: str, timezone: str) -> Period:
-    return period(preset, now=data.now(), timezone=timezone)

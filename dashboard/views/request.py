@@ -7,7 +7,9 @@ import streamlit as st
 
 from dashboard import charts, data, formats, tables
 from dashboard.context import current
-from dashboard.navigation import REQUESTS, all_pages
+from dashboard.navigation import REQUEST, REQUESTS, all_pages
+from dashboard.views.requests import FILTER
+from service.reporting.rows import RequestFilter
 
 Attempt = Mapping[str, Any]
 ROW_HEIGHT = 34
@@ -16,8 +18,8 @@ FRAME_HEIGHT = 90
 
 def show() -> None:
     """The page."""
-    st.page_link(all_pages()[REQUESTS], label="All requests", icon=":material/arrow_back:")
     found = data.request(st.query_params.get("id", ""))
+    _bar(None if found is None else found["request_id"])
     if found is None:
         st.header("No such request", anchor=False)
         st.write("The address names a request that is not in the books. A new one appears within seconds.")
@@ -42,11 +44,39 @@ def show() -> None:
             _attempt(attempt, timezone)
 
 
+def _bar(identifier: str | None) -> None:
+    """The way back to the log, and to the requests before and after this one in it."""
+    pages = all_pages()
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.page_link(pages[REQUESTS], label="All requests", icon=":material/arrow_back:")
+        if identifier is None:
+            return
+        wanted: RequestFilter = st.session_state.get(FILTER) or RequestFilter()
+        found = data.around(wanted, identifier)
+        with st.container(horizontal=True, width="content"):
+            for label, icon, target in (
+                ("Newer", "chevron_left", found.newer),
+                ("Older", "chevron_right", found.older),
+            ):
+                st.page_link(
+                    pages[REQUEST],
+                    label=label,
+                    icon=f":material/{icon}:",
+                    query_params={"id": target or identifier},
+                    disabled=target is None,
+                    help="Within the filters of the log." if wanted.filters else None,
+                )
+
+
 def _title(identifier: str, final: Attempt, timezone: str) -> None:
     """What, when, whose, and how it ended; names as text."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.header("Request", anchor=False, width="content")
         _badge(final["outcome"])
+        if final["repeat_count"] > 1:
+            st.badge(f"{final['repeat_count']} equal refusals in one row", color="gray")
+        if final["usage_source"] == "estimated":
+            st.badge("usage estimated", color="orange")
     model = final["upstream_model"] or final["requested_model"]
     started = f"{formats.instant(final['started_at'], timezone=timezone)} {timezone}"
     known = (started, model, final["key_name"] or final["key_id"], final["project"], final["upstream"])
@@ -64,15 +94,15 @@ def _badge(outcome: str) -> None:
 
 def _figures(attempts: list[Attempt], final: Attempt) -> None:
     costs = [attempt["cost_nanos"] for attempt in attempts if attempt["cost_nanos"] is not None]
+    tokens = f"{formats.count(final['input_tokens'])} → {formats.count(final['output_tokens'])}"
     figures = {
-        "Cost": formats.usd(sum(costs) if costs else None).replace("$", "\\$"),
-        "Input tokens": formats.count(final["input_tokens"]),
-        "Output tokens": formats.count(final["output_tokens"]),
+        "Cost": formats.escaped(formats.usd(sum(costs) if costs else None)),
+        "Tokens in → out": tokens,
         "First token": formats.duration(final["ttft_ms"]),
         "Duration": formats.duration(final["duration_ms"]),
-        "Relay's overhead": formats.duration(final["overhead_ms"]),
+        "In the relay": formats.duration(final["overhead_ms"]),
     }
-    grid = st.grid(6, min_column_width=140, gap="small")
+    grid = st.grid(5, min_column_width=150, gap="small")
     for label, value in figures.items():
         grid.metric(label, value, border=True)
 
@@ -115,6 +145,15 @@ def _cost(attempt: Attempt) -> None:
             st.text(f"{label}: {value}")
 
 
+def _source(attempt: Attempt) -> str:
+    """Where the counts come from; an estimate says between which bounds it lies."""
+    text = f"Source of the counts: {attempt['usage_source']}."
+    if attempt["usage_low"] is None or attempt["usage_high"] is None:
+        return text
+    low, high = formats.count(attempt["usage_low"]), formats.count(attempt["usage_high"])
+    return f"{text} Input and output together are between {low} and {high}."
+
+
 def _amount(nanos: int | None) -> str | None:
     return None if nanos is None else formats.usd(nanos)
 
@@ -128,7 +167,7 @@ def _tokens(attempt: Attempt) -> None:
         )
     else:
         st.caption("No token counts were reported.")
-    st.caption(f"Source of the counts: {attempt['usage_source']}.")
+    st.caption(_source(attempt))
     if attempt["usage_raw"] is not None:
         with st.expander("Usage as received"):
             st.code(attempt["usage_raw"], language="json", wrap_lines=True)

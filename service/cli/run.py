@@ -114,13 +114,13 @@ def keeper(config: Path | None, *, lifeline_fd: int | None, **flags: Any) -> Non
 @_options("config", "host", "port", "store", "data", "dashboard_port", "lifeline")
 def dashboard(config: Path | None, *, lifeline_fd: int | None, **flags: Any) -> None:
     """Start the dashboard alone."""
-    settings = _load(config, **flags).settings
+    loaded = _load(config, **flags)
     from dashboard.server import run
     from service.supervisor import follow_parent
 
     if lifeline_fd is not None:
         follow_parent(lifeline_fd)
-    run(settings)
+    run(loaded)
 
 
 @click.command()

@@ -1,5 +1,6 @@
 """A store with four days of records, a clock that stands at their end, and the dashboard's script on them."""
 
+import os
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,8 @@ from streamlit.util import calc_hash
 
 import dashboard.app
 from dashboard.context import Context, install
-from service.settings import AccountingSettings, RelaySettings, Settings
+from dashboard.registries import Registries
+from service.settings import AccountingSettings, Loaded, RelaySettings, Settings
 from service.store.engine import Store
 from tests.support.records import START, some, write
 
@@ -22,6 +24,8 @@ SETTINGS = Settings(
     relay=RelaySettings(host="127.0.0.1", port=4123),
     accounting=AccountingSettings(reporting_timezone="Asia/Kathmandu"),
 )
+LOADED = Loaded(settings=SETTINGS, origins={}, path=None)
+ROOT = b"the root secret of these tests, long enough"
 
 OpenPage = Callable[..., AppTest]
 
@@ -59,7 +63,8 @@ def sqlite_books(sqlite_store: Store) -> Store:
 def installed(clock: Clock) -> Iterator[Callable[[Store], None]]:
     """Makes a store the one that the script sees; nothing of it stays in the caches."""
     st.cache_resource.clear()
-    yield lambda store: install(Context(store, SETTINGS, now=clock))
+    registries = Registries.of(ROOT, now=clock, random_bytes=os.urandom)
+    yield lambda store: install(Context(store, LOADED, now=clock, registries=registries))
     st.cache_resource.clear()
 
 

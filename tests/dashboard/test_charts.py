@@ -67,23 +67,12 @@ def test_the_bars_of_requests_add_up_to_the_requests(sqlite_books: Store) -> Non
     assert sum(value or 0 for value in errors["data"]) == found.total.errors > 0
 
 
-def test_the_bars_of_tokens_add_up_to_the_tokens(sqlite_books: Store) -> None:
-    found = report(sqlite_books)
-    assert [round(height * 10**6) for height in drawn(charts.tokens(found))] == [
-        (row.measures.input_tokens or 0) + (row.measures.output_tokens or 0) for row in found.rows
-    ]
-
-
 def test_lines_have_a_gap_where_nothing_was(sqlite_books: Store) -> None:
     found = report(sqlite_books)
     rates = charts.error_rate(found)["series"][0]["data"]
     assert rates[0] is None
     assert rates[1:] == [
         row.measures.error_rate * 100 for row in found.rows[1:] if row.measures.error_rate is not None
-    ]
-    p95 = charts.latency(found)["series"][0]["data"]
-    assert p95[1:] == [
-        row.measures.p95_duration_ms / 1000 for row in found.rows[1:] if row.measures.p95_duration_ms
     ]
 
 
@@ -94,21 +83,35 @@ def test_a_timeline_has_a_bar_for_each_attempt(sqlite_books: Store) -> None:
     attempts = sorted(
         (row for row in rows if row["request_id"] == last["request_id"]), key=lambda row: row["attempt"]
     )
-    option = charts.timeline(attempts)
+    option = charts.timeline([{**one, "overhead_ms": 2.5} for one in attempts])
     assert option["yAxis"]["data"] == ["Attempt 1", "Attempt 2", "Attempt 3"]
-    before, wait, rest = (one["data"] for one in option["series"])
+    before, relay, wait, rest = (one["data"] for one in option["series"])
     assert before[0] == 0
     assert before[2] == pytest.approx((last["started_at"] - attempts[0]["started_at"]).total_seconds() * 1000)
-    assert wait[2] == pytest.approx(last["ttft_ms"], abs=0.001)
-    assert wait[2] + rest[2] == pytest.approx(last["duration_ms"], abs=0.001)
+    assert relay[2] == 2.5
+    assert wait[2] == pytest.approx(min(last["ttft_ms"], last["duration_ms"] - 2.5), abs=0.001)
+    assert relay[2] + wait[2] + rest[2] == pytest.approx(last["duration_ms"], abs=0.001)
+
+
+def attempt(**known: float | None) -> dict[str, Any]:
+    nothing = dict.fromkeys(("ttft_ms", "duration_ms", "overhead_ms"))
+    return {"attempt": 1, "started_at": START, **nothing, **known}
 
 
 def test_an_answer_that_is_not_streamed_is_one_wait() -> None:
-    attempt: dict[str, Any] = {"attempt": 1, "started_at": START, "ttft_ms": None, "duration_ms": 1101.49}
-    series = charts.timeline([attempt])["series"]
-    assert [(one["name"], one["data"]) for one in series] == [("", [0.0]), ("Until the answer", [1101.49])]
+    series = charts.timeline([attempt(duration_ms=1101.49, overhead_ms=1.49)])["series"]
+    assert [(one["name"], one["data"]) for one in series] == [
+        ("", [0.0]),
+        ("In the relay", [1.49]),
+        ("Until the answer", [1100.0]),
+    ]
 
 
 def test_an_attempt_of_unknown_length_has_no_bar() -> None:
-    attempt: dict[str, Any] = {"attempt": 1, "started_at": START, "ttft_ms": None, "duration_ms": None}
-    assert [one["data"] for one in charts.timeline([attempt])["series"]] == [[0.0], [None]]
+    series = charts.timeline([attempt()])["series"]
+    assert [one["data"] for one in series] == [[0.0], [None], [None]]
+
+
+def test_a_first_token_later_than_the_end_ends_with_it() -> None:
+    series = charts.timeline([attempt(duration_ms=10.0, overhead_ms=20.0, ttft_ms=30.0)])["series"]
+    assert [one["data"] for one in series] == [[0.0], [10.0], [0.0], [0.0]]

@@ -1,15 +1,16 @@
 """Time ranges: they begin where the viewer's clock says, hold the present, and are compared with as much time."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.periods import PRESETS, Period, bucket_label, period
+from dashboard.periods import PRESETS, Period, Range, bucket_label, period
 from service.reporting.intervals import QUARTER, Span, buckets, time_zone
 
 ZONES = ("UTC", "Asia/Kolkata", "Asia/Kathmandu", "America/Los_Angeles", "Australia/Lord_Howe")
+UNTIL_NOW = ("1h", "Today", "24h", "7d", "30d", "MTD")
 instants = st.datetimes(datetime(2024, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001  (Hypothesis adds the zone)
 
 
@@ -17,14 +18,14 @@ def utc(text: str) -> datetime:
     return datetime.fromisoformat(f"{text}+00:00")
 
 
-@given(instants, st.sampled_from(list(PRESETS)), st.sampled_from(ZONES))
+@given(instants, st.sampled_from(UNTIL_NOW), st.sampled_from(ZONES))
 def test_a_period_holds_the_present_and_follows_the_one_before(now: datetime, preset: str, zone: str) -> None:
     found = period(preset, now=now, timezone=zone)
     assert found.since <= now < found.until
     assert found.until - now <= QUARTER
     assert found.before_since < found.before_until <= found.since
     assert found.before_elapsed <= found.until - found.since
-    assert found.elapsed == now - found.since
+    assert found.elapsed == max(now - found.since, timedelta(minutes=1))
 
 
 @given(instants, st.sampled_from(["24h", "7d", "30d", "Today", "MTD"]), st.sampled_from(ZONES))
@@ -85,3 +86,39 @@ def test_every_preset_says_what_it_is_compared_with() -> None:
     for preset, text in PRESETS.items():
         found: Period = period(preset, now=utc("2026-03-08T19:50:00"), timezone="UTC")
         assert found.compared_with == text
+
+
+@given(instants, st.sampled_from(ZONES))
+def test_last_month_is_over_and_follows_the_month_before(now: datetime, zone: str) -> None:
+    found = period("Last month", now=now, timezone=zone)
+    here = time_zone(zone)
+    assert found.until <= now
+    assert [found.since.astimezone(here).day, found.until.astimezone(here).day] == [1, 1]
+    assert timedelta(days=27) < found.elapsed == found.until - found.since < timedelta(days=32)
+    assert found.before_since.astimezone(here).day == 1
+    assert found.before_until <= found.since
+
+
+@given(instants, st.dates(), st.dates(), st.sampled_from(ZONES))
+def test_days_of_choice_make_a_period_whatever_they_are(
+    now: datetime, one: date, other: date, zone: str
+) -> None:
+    found = Range("Days", zone, (one, other)).period(now)
+    assert found.since < found.until <= now + timedelta(days=1)
+    assert found.before_since < found.before_until <= found.since
+    assert timedelta(0) < found.elapsed <= found.until - found.since
+
+
+def test_days_of_choice_are_whole_days_of_the_zone() -> None:
+    chosen = Range("Days", "Asia/Kathmandu", (date(2026, 3, 5), date(2026, 3, 2)))
+    found = chosen.period(utc("2026-03-08T19:50:00"))
+    assert (found.since, found.until) == (utc("2026-03-01T18:15"), utc("2026-03-05T18:15"))
+    assert (found.before_since, found.before_until) == (utc("2026-02-25T18:15"), utc("2026-03-01T18:15"))
+    assert (found.interval, found.elapsed) == ("hour", timedelta(days=4))
+
+
+def test_a_year_is_shown_by_weeks() -> None:
+    chosen = Range("Days", "UTC", (date(2025, 3, 5), date(2026, 3, 2)))
+    found = chosen.period(utc("2026-03-08T19:50:00"))
+    assert found.interval == "week"
+    assert bucket_label(utc("2026-03-02T00:00"), interval="week", timezone="UTC") == "2 Mar 2026"

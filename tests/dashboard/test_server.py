@@ -12,13 +12,18 @@ from dashboard import server
 from dashboard.headers import HEADERS
 from service.errors import ConfigurationError, StoreSchemaError, StoreUnavailableError
 from service.store.engine import Store
-from tests.support.dashboards import command, running
+from tests.support.dashboards import command, environment, running
 
 
 def refused(store_url: str, *, port: int = 0) -> str:
     """The one line that a dashboard says which cannot start."""
     ended = subprocess.run(
-        command(store_url, port=port), capture_output=True, text=True, timeout=60, check=False
+        command(store_url, port=port),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=environment(),
     )
     assert (ended.returncode, ended.stdout) == (2, "")
     (line,) = ended.stderr.splitlines()

@@ -20,6 +20,7 @@ from tests.support.records import START
 from tests.support.stores import Postgres
 
 START_TIMEOUT_S = 60
+SECRET = "the-root-secret-of-a-dashboard-under-test-1"
 
 
 class Dashboard(msgspec.Struct, frozen=True):
@@ -32,6 +33,11 @@ class Dashboard(msgspec.Struct, frozen=True):
         """Send a signal; the status it ended with."""
         self.process.send_signal(number)
         return self.process.wait(START_TIMEOUT_S)
+
+
+def environment() -> dict[str, str]:
+    """No settings of the machine's own, and a secret, without which no dashboard starts."""
+    return {**os.environ, "TOLLKEEPER_CONFIG": "", "TOLLKEEPER_SECRET_KEY": SECRET}
 
 
 def command(store_url: str, *, port: int = 0) -> list[str]:
@@ -51,9 +57,7 @@ def command(store_url: str, *, port: int = 0) -> list[str]:
 @contextmanager
 def running(store_url: str) -> Iterator[Dashboard]:
     """A dashboard on a free port of 127.0.0.1, from when it listens."""
-    process = subprocess.Popen(
-        command(store_url), stderr=subprocess.PIPE, text=True, env={**os.environ, "TOLLKEEPER_CONFIG": ""}
-    )
+    process = subprocess.Popen(command(store_url), stderr=subprocess.PIPE, text=True, env=environment())
     assert process.stderr is not None
     try:
         for line in process.stderr:

@@ -6,11 +6,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dashboard import data, formats
-from dashboard.periods import period
+from dashboard.context import current
+from dashboard.periods import Range, period
+from service.audit.actor import Actor
+from service.budgets.values import GivenScope, NewBudget
 from service.pricing.money import format_usd
+from service.pricing.override import override_card
 from service.reporting.figures import Measures
 from service.reporting.rows import RequestFilter, list_requests
 from service.reporting.usage import UsageQuery, usage_report
@@ -18,7 +23,8 @@ from service.store.engine import Store
 from tests.dashboard.conftest import DAYS, NOW, SETTINGS, Clock, OpenPage
 from tests.support.records import START, some, write
 
-RANGES = ("Today", "24h", "7d", "30d", "MTD", "1h")
+MONTH = ("Expected at its end", "So far")
+RANGES = ("Today", "24h", "7d", "30d", "MTD", "1h", "Last month", "Days")
 
 
 def shown(page: AppTest) -> dict[str, str]:
@@ -33,8 +39,13 @@ def charts(page: AppTest) -> dict[str, dict[str, Any]]:
     return {str(one.key): json.loads(one.proto.spec) for one in page.get("echarts_chart")}
 
 
+def month(page: AppTest) -> dict[str, str]:
+    """What the card of the running month shows."""
+    return {label: value for label, value in shown(page).items() if label in MONTH}
+
+
 def total(store: Store, preset: str, timezone: str) -> Measures:
-    chosen = period(preset, now=NOW, timezone=timezone)
+    chosen = Range(preset, timezone).period(NOW)
     with store.read() as tx:
         return usage_report(tx, UsageQuery(since=chosen.since, until=chosen.until)).total
 
@@ -47,10 +58,12 @@ def test_the_figures_are_the_report(books: Store, open_page: OpenPage) -> None:
         "Spend": formats.short_usd(expected.cost_nanos).replace("$", "\\$"),
         "Requests": f"{expected.requests:,}",
         "Tokens": formats.compact((expected.input_tokens or 0) + (expected.output_tokens or 0)),
+        "Cache savings": "—",
         "Error rate": formats.percent(expected.error_rate),
         "p95 latency": formats.duration(expected.p95_duration_ms),
+        "p95 first token": formats.duration(expected.p95_ttft_ms),
         "Coverage": formats.percent(expected.coverage),
-    }
+    } | month(page)
     assert f"Exactly \\${format_usd(expected.cost_nanos or 0)}." in helps(page)["Spend"]
     assert f"{expected.output_tokens:,} out" in helps(page)["Tokens"]
     assert f"{expected.unpriced_requests:,} have none" in helps(page)["Coverage"]
@@ -86,15 +99,19 @@ def test_a_choice_changes_the_figures(sqlite_books: Store, open_page: OpenPage) 
     page.button_group(key="range").set_value("24h")
     page.button_group(key="by").set_value("Key")
     page.selectbox(key="tz").set_value("UTC").run()
-    assert page.dataframe[0].value.columns[0] == "Key"
+    assert "**Spend by key**" in [one.value for one in page.markdown]
     assert shown(page)["Requests"] == f"{total(sqlite_books, '24h', 'UTC').requests:,}"
 
 
 @pytest.mark.parametrize("wrong", [{"range": "forever"}, {"tz": "Mars/Olympus"}, {"by": "password"}])
-def test_a_wrong_parameter_is_ignored(
+def test_a_wrong_parameter_falls_back_and_is_said(
     sqlite_books: Store, open_page: OpenPage, wrong: dict[str, str]
 ) -> None:
     page = open_page(sqlite_books, **wrong)
+    (name,) = wrong
+    assert [warning.value for warning in page.warning] == [
+        f"This link asks for a value of “{name}” that does not exist here; it is left out."
+    ]
     assert shown(page)["Requests"] == f"{total(sqlite_books, '7d', 'Asia/Kathmandu').requests:,}"
 
 
@@ -120,41 +137,114 @@ def usage_of(store: Store, since: Any, until: Any) -> Measures:
 
 def test_nothing_is_compared_with_a_time_before_the_books(sqlite_books: Store, open_page: OpenPage) -> None:
     page = open_page(sqlite_books, range="30d")
-    assert {metric.delta for metric in page.metric} == {"new"}
-    assert all("do not go back far enough" in text for text in helps(page).values())
+    deltas = {metric.label: metric.delta for metric in page.metric if metric.label not in MONTH}
+    assert set(deltas.values()) == {"new", ""}
+    assert [label for label, delta in deltas.items() if not delta] == ["Cache savings"]
+    assert all("do not go back far enough" in helps(page)[label] for label in deltas)
+    assert "do not go back far enough" in page.caption[-1].value
 
 
 @pytest.mark.parametrize(
     ("by", "dimension"),
     [("Model", "model"), ("Key", "key"), ("Project", "project"), ("Upstream", "upstream")],
 )
-def test_spend_is_stacked_and_listed_by_the_chosen_dimension(
+def test_spend_is_stacked_by_the_chosen_dimension(
     books: Store, open_page: OpenPage, by: str, dimension: str
 ) -> None:
     page = open_page(books, range="30d", by=by)
     with books.read() as tx:
         rows = usage_report(tx, UsageQuery(since=START, until=NOW, group_by=(dimension,))).rows
-    table = page.dataframe[0].value
-    assert table.columns[0] == by
-    assert [round(cost * 10**9) for cost in table["Spend"]] == [row.measures.cost_nanos for row in rows]
-    assert list(table["Requests"]) == [row.measures.requests for row in rows]
+    assert f"**Spend by {by.lower()}**" in [one.value for one in page.markdown]
+    assert len(charts(page)["spend"]["series"]) == min(8, sum(bool(row.measures.cost_nanos) for row in rows))
     drawn = sum(value or 0 for series in charts(page)["spend"]["series"] for value in series["data"])
     assert round(drawn * 10**9) == sum(row.measures.cost_nanos or 0 for row in rows)
 
 
-def test_the_charts_of_traffic_are_the_report(sqlite_books: Store, open_page: OpenPage) -> None:
+def test_the_month_card_is_the_month_of_the_books(books: Store, open_page: OpenPage) -> None:
+    page = open_page(books, tz="UTC")
+    with books.read() as tx:
+        spent = usage_report(
+            tx, UsageQuery(since=START.replace(day=1), until=NOW, percentiles=False)
+        ).total.cost_nanos
+    assert shown(page)["So far"] == formats.escaped(formats.short_usd(spent))
+    drawn = charts(page)["month"]["series"]
+    assert [one["name"] for one in drawn] == ["Spent", "Expected"]
+    assert round(drawn[0]["data"][NOW.day - 1] * 10**9) == spent
+    expected = formats.short_usd(round(drawn[1]["data"][-1] * 10**9))
+    assert shown(page)["Expected at its end"] == formats.escaped(expected)
+
+
+def test_the_month_is_held_against_the_budget(sqlite_books: Store, open_page: OpenPage) -> None:
+    open_page(sqlite_books)
+    new = NewBudget(scope=GivenScope(kind="global"), limit_usd="1000.00", window="month")
+    with sqlite_books.write() as tx:
+        current().registries.budgets.create(tx, new, by=Actor.system("test"))
+    st.cache_resource.clear()
+    page = open_page(sqlite_books, tz="UTC")
+    series = {one["name"]: one["data"] for one in charts(page)["month"]["series"]}
+    assert set(series["Budget"]) == {1000.0}
+    share = series["Expected"][-1] / 1000
+    assert any(f"{share:.0%} of the budget of \\$1,000.00." in one.value for one in page.caption)
+
+
+def test_what_moved_adds_up_to_the_change(books: Store, open_page: OpenPage) -> None:
+    page = open_page(books, range="24h", by="Project", tz="UTC")
+    chosen = period("24h", now=NOW, timezone="UTC")
+    table = next(one.value for one in page.dataframe if "Why" in one.value.columns)
+    now = usage_by_project(books, chosen.since, chosen.until)
+    before = usage_by_project(books, chosen.before_since, chosen.before_until)
+    named = {name or "(no project)": name for name in {*now, *before}}
+    for _, row in table.iterrows():
+        project = named[row["Project"]]
+        delta = now.get(project, 0) - before.get(project, 0)
+        assert round(row["Now"] * 10**9) == now.get(project, 0)
+        assert round(row["Change"] * 10**9) == delta
+        assert round(sum(row[part] for part in ("Volume", "Mix", "Price")) * 10**9) == delta
+    assert len(table) == sum(now.get(name, 0) != before.get(name, 0) for name in {*now, *before}) > 1
+
+
+def usage_by_project(store: Store, since: Any, until: Any) -> dict[str | None, int]:
+    with store.read() as tx:
+        rows = usage_report(tx, UsageQuery(since=since, until=until, group_by=("project",))).rows
+    return {row.dimensions["project"]: row.measures.cost_nanos or 0 for row in rows}
+
+
+def test_what_caches_saved_is_the_difference_of_two_prices(sqlite_books: Store, open_page: OpenPage) -> None:
+    open_page(sqlite_books)
+    rates = {"input_usd_per_mtok": "2", "cache_read_input_usd_per_mtok": "0.5", "output_usd_per_mtok": "8"}
+    with sqlite_books.write() as tx:
+        current().registries.prices.set(tx, [override_card({"model": "*", **rates})], by=Actor.system("test"))
+    st.cache_resource.clear()
     page = open_page(sqlite_books, range="30d")
-    found = charts(page)
-    assert found.keys() == {"spend", "Requests", "Tokens", "Error rate", "Latency"}
-    drawn = sum(value or 0 for series in found["Requests"]["series"] for value in series["data"])
-    assert f"{drawn:,}" == shown(page)["Requests"]
+    read = total(sqlite_books, "30d", "Asia/Kathmandu").cache_read_input_tokens
+    assert read
+    assert shown(page)["Cache savings"] == formats.escaped(formats.short_usd(read * 1_500))
+    assert f"{read:,} input tokens" in helps(page)["Cache savings"]
+
+
+def test_wholly_unpriced_usage_says_so_and_is_no_zero(sqlite_store: Store, open_page: OpenPage) -> None:
+    records = some(seed=11, count=60, days=DAYS)
+    for record in records:
+        record.cost_lines = None
+        record.cost_nanos, record.cost_status = (None, "unpriced") if record.upstream else (0, "free")
+    write(sqlite_store, records)
+    page = open_page(sqlite_store, range="30d")
+    assert shown(page)["Spend"] == "unpriced"
+    assert "No price is known for any of it." in helps(page)["Spend"]
+    table = open_page(sqlite_store, "spend", range="30d").dataframe(key="breakdown").value
+    priced = dict(zip(table["Model"], table["Priced"], strict=True))
+    spend = dict(zip(table["Model"], table["Spend"].isna(), strict=True))
+    assert priced.pop("(no model)") == "—"
+    assert not spend.pop("(no model)")
+    assert set(priced.values()) == {"unpriced"}
+    assert all(spend.values())
 
 
 def test_the_latest_requests_are_the_newest_records(books: Store, open_page: OpenPage) -> None:
     page = open_page(books)
     with books.read() as tx:
         rows = list_requests(tx, RequestFilter(), limit=8).data
-    table = page.dataframe[1].value
+    table = page.dataframe(key="latest").value
     assert list(table["Time"]) == [
         formats.instant(row["started_at"], timezone="Asia/Kathmandu") for row in rows
     ]
@@ -184,12 +274,14 @@ def test_a_range_without_requests_says_when_the_latest_came(
         "Spend": "—",
         "Requests": "0",
         "Tokens": "—",
+        "Cache savings": "—",
         "Error rate": "—",
         "p95 latency": "—",
+        "p95 first token": "—",
         "Coverage": "—",
-    }
-    assert "The latest one came in the hour before 2026-03-10 00:00:00 (UTC)" in page.info[0].value
-    assert "Nothing was spent" in page.caption[0].value
+    } | month(page)
+    assert "The latest one began at 2026-03-09 2" in page.info[0].value
+    assert "Nothing was spent in this time range." in [caption.value for caption in page.caption]
 
 
 def test_an_empty_store_shows_what_to_paste_and_waits(sqlite_store: Store, open_page: OpenPage) -> None:

@@ -9,6 +9,7 @@ import pytest
 from dashboard import formats
 from service.ledger.entries import LedgerEntry, append
 from service.ledger.record import RequestRecord
+from service.reporting.neighbours import neighbours
 from service.reporting.rows import RequestFilter, get_request, list_requests
 from service.store.engine import Store
 from tests.dashboard.conftest import NOW, OpenPage
@@ -30,8 +31,7 @@ def test_cost_and_tokens_are_the_record(books: Store, open_page: OpenPage) -> No
     page = open_page(books, "request", id=request["request_id"])
     shown = {metric.label: metric.value for metric in page.metric}
     assert shown["Cost"] == f"\\${attempt['cost_usd']}"
-    assert shown["Input tokens"] == f"{attempt['input_tokens']:,}"
-    assert shown["Output tokens"] == f"{attempt['output_tokens']:,}"
+    assert shown["Tokens in → out"] == f"{attempt['input_tokens']:,} → {attempt['output_tokens']:,}"
     assert shown["Duration"] == formats.duration(attempt["duration_ms"])
     assert page.code[0].value == request["request_id"]
     lines, tokens, fields = (frame.value for frame in page.dataframe)
@@ -80,7 +80,7 @@ def test_unknown_numbers_are_dashes(sqlite_books: Store, open_page: OpenPage) ->
     )
     page = open_page(sqlite_books, "request", id=request["request_id"])
     shown = {metric.label: metric.value for metric in page.metric}
-    assert (shown["Cost"], shown["Input tokens"], shown["Output tokens"]) == ("—", "—", "—")
+    assert (shown["Cost"], shown["Tokens in → out"]) == ("—", "— → —")
     assert "No token counts were reported." in [caption.value for caption in page.caption]
 
 
@@ -144,3 +144,32 @@ def test_names_are_text(sqlite_store: Store, open_page: OpenPage) -> None:
 def test_an_unknown_id_is_said_calmly(sqlite_books: Store, open_page: OpenPage, identifier: str) -> None:
     page = open_page(sqlite_books, "request", id=identifier)
     assert page.header[0].value == "No such request"
+
+
+def test_newer_and_older_are_the_neighbours_in_the_log(sqlite_books: Store, open_page: OpenPage) -> None:
+    with sqlite_books.read() as tx:
+        rows = [row for row in list_requests(tx, RequestFilter(), limit=1000).data if row["attempt"] == 1]
+    for number in (0, 5, len(rows) - 1):
+        page = open_page(sqlite_books, "request", id=rows[number]["request_id"])
+        with sqlite_books.read() as tx:
+            found = neighbours(tx, RequestFilter(), of=rows[number]["request_id"])
+        links = {link.proto.label: link.proto for link in page.get("page_link")}
+        for label, target in (("Newer", found.newer), ("Older", found.older)):
+            assert links[label].disabled == (target is None)
+            assert links[label].query_string == f"id={target or rows[number]['request_id']}"
+
+
+def test_an_estimate_says_between_which_bounds_it_lies(sqlite_store: Store, open_page: OpenPage) -> None:
+    one = msgspec.structs.replace(record(34), usage_source="estimated", usage_low=1_200, usage_high=3_400)
+    write(sqlite_store, [one])
+    page = open_page(sqlite_store, "request", id=found(sqlite_store, lambda _row: True)["request_id"])
+    assert "Source of the counts: estimated. Input and output together are between 1,200 and 3,400." in [
+        caption.value for caption in page.caption
+    ]
+
+
+def test_one_row_for_many_refusals_says_how_many(sqlite_books: Store, open_page: OpenPage) -> None:
+    request = found(sqlite_books, lambda row: row["repeat_count"] > 1)
+    page = open_page(sqlite_books, "request", id=request["request_id"])
+    count = request["attempts"][0]["repeat_count"]
+    assert f"{count} equal refusals in one row" in str([element.proto for element in page.markdown])

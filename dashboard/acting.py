@@ -1,0 +1,78 @@
+"""Changes from a page: only by who may, in one transaction, written to the audit log as theirs.
+
+What is refused is said beside the form, as text: an error may quote what somebody typed, and nothing that is typed
+becomes Markdown.
+"""
+
+from collections.abc import Callable
+from html import escape
+from typing import TypeVar
+
+import streamlit as st
+from sqlalchemy import Connection
+
+from dashboard.context import current, viewer
+from service.audit.actor import Actor
+from service.errors import ConflictError, InvalidInputError, NotFoundError, StoreUnavailableError
+
+R = TypeVar("R")
+_REFUSALS = (InvalidInputError, NotFoundError, ConflictError)
+MESSAGE = "done-message"
+
+
+class NotAllowedError(Exception):
+    """A viewer asked for what only an administrator may do: no page offers it."""
+
+
+def actor() -> Actor:
+    """Who acts, for the audit log."""
+    who = viewer()
+    return Actor("account", who.id, who.name, st.context.ip_address)
+
+
+def require_admin() -> None:
+    """Refuse a viewer, whatever the page showed them."""
+    if not viewer().may_act:
+        raise NotAllowedError(f"the account {viewer().name!r} may only look")
+
+
+def act(change: Callable[[Connection, Actor], R]) -> R | None:
+    """Make *change*; None where it was refused, which is said."""
+    require_admin()
+    return attempt(lambda: _write(change))
+
+
+def _write(change: Callable[[Connection, Actor], R]) -> R:
+    with current().store.write() as tx:
+        return change(tx, actor())
+
+
+def attempt(work: Callable[[], R]) -> R | None:
+    """Do *work*; None where it was refused, which is said."""
+    try:
+        return work()
+    except _REFUSALS as error:
+        refused(str(error))
+    except StoreUnavailableError:
+        refused("The store does not answer right now. Nothing was changed; try again in a moment.")
+    return None
+
+
+def refused(reason: str) -> None:
+    """Say why something was not done, as text."""
+    with st.container(border=True):
+        st.markdown(":material/error: **Not done**")
+        st.html(f"<span>{escape(reason)}</span>")
+
+
+def done(message: str) -> None:
+    """Say after the next run that something was done; *message* holds no names."""
+    st.session_state[MESSAGE] = message
+    st.rerun()
+
+
+def announce() -> None:
+    """Show what was done in the run before."""
+    message = st.session_state.pop(MESSAGE, None)
+    if message is not None:
+        st.toast(message, icon=":material/check:")

@@ -1,0 +1,39 @@
+"""What the acting pages change things with: the same registries as the admin API and the command line."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Self
+
+import msgspec
+
+from service.audit.trail import AuditTrail
+from service.budgets.registry import BudgetRegistry
+from service.keys.projects import ProjectRegistry
+from service.keys.registry import KeyRegistry
+from service.keys.secrets import Peppers, audit_trail
+from service.keys.token import RandomBytes
+from service.pricing.upkeep import PriceUpkeep
+
+
+class Registries(msgspec.Struct, frozen=True, kw_only=True):
+    """The registries of one installation."""
+
+    trail: AuditTrail
+    keys: KeyRegistry
+    projects: ProjectRegistry
+    budgets: BudgetRegistry
+    prices: PriceUpkeep
+    random_bytes: RandomBytes
+
+    @classmethod
+    def of(cls, root: bytes, *, now: Callable[[], datetime], random_bytes: RandomBytes) -> Self:
+        """From the root secret of the installation."""
+        trail = audit_trail(root, now=now)
+        return cls(
+            trail=trail,
+            keys=KeyRegistry(Peppers.of(root), trail=trail, now=now, random_bytes=random_bytes),
+            projects=ProjectRegistry(now=now, random_bytes=random_bytes, trail=trail),
+            budgets=BudgetRegistry(now=now, random_bytes=random_bytes, trail=trail),
+            prices=PriceUpkeep(trail, now=now),
+            random_bytes=random_bytes,
+        )

@@ -1,0 +1,181 @@
+"""Spend: by one dimension or by two, beside another period, with a way down to the requests."""
+
+from datetime import datetime
+
+import msgspec
+import streamlit as st
+
+from dashboard import charts, comparison, data, formats, pivot, spending
+from dashboard.names import ALL_DIMENSIONS, Named, value_of
+from dashboard.navigation import REQUESTS, all_pages
+from dashboard.periods import CHOSEN_DAYS, Period, Range
+from dashboard.views import controls, first_request, log_filters
+from dashboard.views.away import calmly
+from service.reporting.dimensions import ROLLUP
+from service.reporting.usage import UsageQuery, UsageReport
+
+NOTHING = "Nothing"
+BEFORE, OTHER_DAYS = "Period before", "Other days"
+MEASURES: tuple[pivot.Measure, ...] = ("Spend", "Requests", "Tokens")
+CHART_HEIGHT = 300
+WHOLE_TABLE_ROWS = 20
+
+
+def show() -> None:
+    """The page."""
+    if data.recorded() is None:
+        first_request.show()
+        return
+    chosen = controls.head("Spend")
+    wanted = _choices(chosen)
+    _over_time(chosen, wanted.by)
+    if wanted.across is None:
+        _compared(chosen, wanted)
+    else:
+        _crossed(chosen, wanted.by, wanted.across, wanted.measure)
+    controls.as_of(chosen.timezone)
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What is down and across, what is counted then, and the days to compare with where they are chosen."""
+
+    by: str
+    across: str | None
+    measure: pivot.Measure
+    other: Range | None
+
+
+def _choices(chosen: Range) -> Wanted:
+    """What the viewer wants to see."""
+    across_options, against_options = [NOTHING, *ALL_DIMENSIONS], [BEFORE, OTHER_DAYS]
+    controls.notice(
+        controls.drop_unknown("by", ALL_DIMENSIONS),
+        controls.drop_unknown("across", across_options),
+        controls.drop_unknown("measure", MEASURES),
+        controls.drop_unknown("against", against_options),
+    )
+    grid = st.grid(4, min_column_width=150, gap="small")
+    by = grid.selectbox("By", list(ALL_DIMENSIONS), key="by", bind="query-params")
+    across = grid.selectbox("Across", across_options, key="across", bind="query-params")
+    crossed = across not in (NOTHING, by)
+    other = None
+    if crossed:
+        measure = grid.selectbox("Count", MEASURES, key="measure", bind="query-params")
+    else:
+        measure = MEASURES[0]
+        against = grid.selectbox("Compare with", against_options, key="against", bind="query-params")
+        if against == OTHER_DAYS:
+            with grid.cell():
+                days = controls.days("These days", chosen.timezone, key="other")
+            other = Range(CHOSEN_DAYS, chosen.timezone, days)
+    slow = [label for label in (by, across) if ALL_DIMENSIONS.get(label, "model") not in ROLLUP]
+    if slow:
+        st.caption(f"{' and '.join(slow)}: read from the requests themselves, which takes longer.")
+    return Wanted(by, across if crossed else None, measure, other)
+
+
+@calmly
+def _over_time(chosen: Range, label: str) -> None:
+    period, dimension = chosen.period(data.now()), ALL_DIMENSIONS[label]
+    query = UsageQuery(
+        since=period.since,
+        until=period.until,
+        interval=period.interval,
+        timezone=chosen.timezone,
+        group_by=(dimension,),
+        percentiles=False,
+    )
+    report = data.usage(query)
+    if report.total.cost_nanos is None:
+        st.info("Nothing was spent in this time range.")
+        return
+    names = Named.from_rows((row.dimensions for row in report.rows), dimension=dimension)
+    with st.container(border=True):
+        st.echarts_chart(
+            charts.spend(report, names=names, dimension=dimension),
+            height=CHART_HEIGHT,
+            key="spend",
+            alt=f"Spend over time by {label.lower()}",
+        )
+
+
+@calmly
+def _compared(chosen: Range, wanted: Wanted) -> None:
+    """One row a value: what it cost, now and in another period, and what a million tokens cost."""
+    label, dimension = wanted.by, ALL_DIMENSIONS[wanted.by]
+    period = chosen.period(data.now())
+    query = UsageQuery(since=period.since, until=period.until, group_by=(dimension,))
+    report = data.usage(query)
+    if not report.rows:
+        return
+    since, until, said = _other(period, wanted.other)
+    books = data.recorded()
+    before: UsageReport | None = None
+    if books is not None and books.since < until and (wanted.other or books.since <= since):
+        past = msgspec.structs.replace(query, since=since, until=until, percentiles=False)
+        before = data.usage(past)
+    saved = spending.savings_by(dimension, since=period.since, until=period.until)
+    names = Named.from_rows((row.dimensions for row in report.rows), dimension=dimension)
+    shown = comparison.table(
+        report, before=before, saved=saved, names=names, dimension=dimension, label=label
+    )
+    state = st.dataframe(
+        shown.table(),
+        column_config=shown.config,
+        hide_index=True,
+        height="content" if len(report.rows) <= WHOLE_TABLE_ROWS else "auto",
+        placeholder=formats.UNKNOWN,
+        on_select="rerun",
+        selection_mode="single-cell",
+        key="breakdown",
+    )
+    said = (
+        f"Compared with {period.compared_with}." if before else "The books do not go back a period further."
+    )
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.caption(f"{said} A click on a row opens its requests.", width="content")
+        controls.downloads(shown, name="spend")
+    if state.selection.cells and dimension in log_filters.FILTERS:
+        value = value_of(report.rows[state.selection.cells[0][0]].dimensions, dimension=dimension)
+        if value is not None:
+            _open_log(chosen, dimension, value)
+
+
+def _other(period: Period, other: Range | None) -> tuple[datetime, datetime, str]:
+    """What to compare with, and a sentence that says so."""
+    if other is None:
+        return period.before_since, period.before_until, f"Compared with {period.compared_with}."
+    found = other.period(data.now())
+    days = other.days or ("", "")
+    return found.since, found.until, f"Compared with {days[0]} to {days[1]}, as it is."
+
+
+def _open_log(chosen: Range, dimension: str, value: str) -> None:
+    query = {"range": chosen.preset, "tz": chosen.timezone, dimension: value}
+    if chosen.days is not None:
+        query["days"] = [day.isoformat() for day in chosen.days]  # type: ignore[assignment]
+    st.switch_page(all_pages()[REQUESTS], query_params=query)
+
+
+@calmly
+def _crossed(chosen: Range, by: str, across: str, measure: pivot.Measure) -> None:
+    period = chosen.period(data.now())
+    rows, columns = (by, ALL_DIMENSIONS[by]), (across, ALL_DIMENSIONS[across])
+    report = data.usage(
+        UsageQuery(since=period.since, until=period.until, group_by=(rows[1], columns[1]), percentiles=False)
+    )
+    if not report.rows:
+        return
+    st.subheader(f"{measure} by {by.lower()} and {across.lower()}", anchor=False)
+    shown = pivot.pivot(report, rows=rows, columns=columns, measure=measure)
+    st.dataframe(
+        shown.table(),
+        column_config=shown.config,
+        hide_index=True,
+        height="content" if len(shown.columns[by]) <= WHOLE_TABLE_ROWS else "auto",
+        placeholder="",
+        key="pivot",
+    )
+    controls.downloads(shown, name="spend")
+    if "tag" in (rows[1], columns[1]):
+        st.caption("A request with several tags counts once for each of them.")
