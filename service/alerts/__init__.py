@@ -1,0 +1,1 @@
+"""Alerts: rules over the books, a state machine that claims each crossing once, an outbox, channels."""
