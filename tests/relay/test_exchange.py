@@ -9,7 +9,8 @@ import pytest
 
 from service.errors import UpstreamAbortedError
 from service.ledger.record import Opening, uuid7
-from service.relay.exchange import Admitted, Exchange
+from service.relay.admitted import Admitted
+from service.relay.exchange import Exchange
 from service.relay.request import parse
 from service.upstream.client import Head, Timeouts, UpstreamRequest
 from service.upstream.provider import provider_from

@@ -59,7 +59,8 @@ def spent(relay: Relay) -> int:
     """What every lease and period of the store has as spent."""
     with relay.process.store.read() as tx:
         by_lease: int = sum(row.spent_nanos for row in tx.execute(select(budget_lease)))
-        return by_lease + sum(row.direct_nanos for row in tx.execute(select(budget_period)))
+        direct: int = sum(row.direct_nanos for row in tx.execute(select(budget_period)))
+        return by_lease + direct
 
 
 def test_a_request_within_its_budget_is_charged_to_it(relay: Relay, upstream: Upstream) -> None:
