@@ -26,7 +26,10 @@ POLL_S = 0.02
 BUDGET_USD = "1000"
 """A hard budget over all requests, so that leases are held whenever a relay is killed; enough for all of them."""
 
-_READY = re.compile(rb'"url": "http://127\.0\.0\.1:(\d+)".*"event": "relay_ready"')
+_READY = re.compile(
+    rb'"url": "http://127\.0\.0\.1:(\d+)".*"event": "relay_ready"|  Relay +http://127\.0\.0\.1:(\d+)/v1\n'
+)
+"""One relay process says it in its log, the supervisor of several on its output."""
 _CONFIG = """
 [store]
 url = "{store_url}"
@@ -98,10 +101,10 @@ class Rig:
             encoding="utf-8",
         )
         if not self.store_url.startswith("sqlite:"):
-            self._run("migrate")
-        self.key = json.loads(self._run("keys", "create", "--name", "kills", "--json"))["key"]
+            self.run("migrate")
+        self.key = json.loads(self.run("keys", "create", "--name", "kills", "--json"))["key"]
         if self._budget:
-            self._run("budgets", "create", "--global", "--limit", BUDGET_USD, "--window", "total", "--json")
+            self.run("budgets", "create", "--global", "--limit", BUDGET_USD, "--window", "total", "--json")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -150,7 +153,7 @@ class Rig:
             while time.monotonic() < deadline:
                 found = _READY.search(_rest(log, offset))
                 if found is not None:
-                    self.port = int(found[1])
+                    self.port = int(found[1] or found[2])
                     return True
                 if self._relay.poll() is not None:
                     return False
@@ -210,7 +213,8 @@ class Rig:
         """What the relays have logged."""
         return self._output.read_text(encoding="utf-8") if self._output.exists() else ""
 
-    def _run(self, *arguments: str) -> str:
+    def run(self, *arguments: str) -> str:
+        """Run a `tollkeeper` command of this installation; what it printed."""
         command = [sys.executable, "-m", "service.cli", *arguments, "--config", str(self.config)]
         done = subprocess.run(
             command, env=self._environment, cwd=self.folder, capture_output=True, text=True, check=False

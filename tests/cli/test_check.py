@@ -9,12 +9,15 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import delete, text
 
+from service.budgets import leases
+from service.budgets.answers import Want
 from service.cli.check import check
 from service.cli.session import utc_now
 from service.ledger.record import RequestRecord, uuid7
 from service.store.engine import Store
 from service.store.tables import request_record
 from service.store.types import to_micros
+from tests.budgets.making import stored
 from tests.support.records import some, write
 
 
@@ -50,6 +53,28 @@ def test_damage_is_printed_and_exits_with_1(books: Store) -> None:
     answer: dict[str, Any] = json.loads(result.stdout)
     assert (code, answer["ok"]) == (1, False)
     assert {difference["what"] for difference in answer["differences"]} == {"attempts"}
+
+
+def test_a_budget_that_does_not_agree_is_printed(store: Store) -> None:
+    budget = stored(store, window="total")
+    with store.write() as tx:
+        wants = [Want((budget.id, ""), 1, 100, 100)]
+        now = utc_now()
+        leases.acquire(tx, wants, holder="relay", now=now, expires_at=now + timedelta(minutes=1))
+    assert run(store)[0] == 0
+    with store.write() as tx:
+        tx.execute(text("UPDATE budget_period SET committed_nanos = 90"))
+    code, result = run(store, "--json")
+    [difference] = json.loads(result.stdout)["differences"]
+    assert (code, difference) == (
+        1,
+        {
+            "where": f"{budget.id} 1970-01-01T00:00:00Z",
+            "what": "committed_nanos",
+            "found": "90",
+            "expected": "100 (spent directly and reserved by leases)",
+        },
+    )
 
 
 def test_a_rebuild_mends_rollups(books: Store) -> None:
