@@ -21,6 +21,7 @@ GAUGES: Mapping[str, Instrument] = {
         names.JOURNAL_OPEN,
         names.JOURNAL_USED,
         names.JOURNAL_LIMIT,
+        names.KEEPER_LEADS,
         names.SPANS,
         names.SPANS_DROPPED,
         names.METRICS_FAILED,

@@ -184,6 +184,7 @@ SPANS_DROPPED = _counter(
 METRICS_FAILED = _counter(
     "tollkeeper.metric_exports_failed", "{export}", "Exports of metrics that the collector did not take."
 )
+KEEPER_LEADS = _gauge("tollkeeper.keeper_leads", "", "Whether this keeper is the one that acts.")
 WORKERS = _gauge(
     "tollkeeper.workers", "{process}", "Relay and keeper processes that live in the data directory."
 )

@@ -31,6 +31,7 @@ PINNED = {
     "tollkeeper.journal_open_intents": "tollkeeper_journal_open_intents",
     "tollkeeper.journal_size": "tollkeeper_journal_size_bytes",
     "tollkeeper.journal_used": "tollkeeper_journal_used_bytes",
+    "tollkeeper.keeper_leads": "tollkeeper_keeper_leads",
     "tollkeeper.metric_exports_failed": "tollkeeper_metric_exports_failed_total",
     "tollkeeper.open_requests": "tollkeeper_open_requests",
     "tollkeeper.open_streams": "tollkeeper_open_streams",
