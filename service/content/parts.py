@@ -5,20 +5,23 @@ and written again. What is longer than may be kept is cut before it is redacted,
 more after it, where masks and escapes have made it longer.
 """
 
+import re
 from collections import Counter
 from typing import Any
 
 import msgspec
 
 from service.content.reassembly import reassembled
-from service.content.redact import Redactor
-from service.content.shorten import mended, without_end, without_media
+from service.content.redact import CUT, Redactor
+from service.content.shorten import mended, without_media
 from service.usage.encoding import ContentDecoder, is_identity
 from service.usage.fields import GARBAGE
 
 READ_FACTOR = 16
 """So many times what may be kept is read of an answer: an event stream is mostly frame, an image one long string."""
 _DECODED_AT_ONCE = 4_096
+_ESCAPED = re.compile(r"\\u(?![dD][89a-fA-F])([0-9a-fA-F]{4})")
+"""A character in a piece of JSON that is no document; no half of a pair."""
 
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +49,13 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     redacted: dict[str, int] = {}
 
 
+class Content(msgspec.Struct, frozen=True):
+    """A request and its answer; *answer* is None where there was none."""
+
+    request: Part
+    answer: Part | None
+
+
 def part_of(taken: Taken, *, redactor: Redactor, max_bytes: int) -> Part:
     """The part that *taken* says, at most about *max_bytes* long."""
     data = taken.data if is_identity(taken.encoding) else _decoded(taken, max_bytes=max_bytes)
@@ -61,8 +71,8 @@ def part_of(taken: Taken, *, redactor: Redactor, max_bytes: int) -> Part:
         text = _redacted_json(data[:max_bytes], redactor, counts, is_whole=is_whole)
     is_json = text is not None
     if text is None:
-        plain = data[:max_bytes].decode("utf-8", "replace")
-        text = redactor.text(plain if is_whole else without_end(plain), counts)
+        plain = _ESCAPED.sub(_unescaped, data[:max_bytes].decode("utf-8", "replace"))
+        text = redactor.text(plain if is_whole else plain + CUT, counts)
     short = _bounded(text, is_json=is_json, max_bytes=max_bytes)
     return Part(
         text=short or text.encode()[:max_bytes].decode("utf-8", "ignore"),
@@ -80,7 +90,7 @@ def _bounded(text: str, *, is_json: bool, max_bytes: int) -> str:
     if len(encoded) <= max_bytes:
         return text
     cut = encoded[:max_bytes].decode("utf-8", "ignore")
-    return mended(cut) if is_json else cut
+    return mended(cut, mark="") if is_json else cut
 
 
 def _redacted_json(data: bytes, redactor: Redactor, counts: Counter[str], *, is_whole: bool) -> str | None:
@@ -90,6 +100,10 @@ def _redacted_json(data: bytes, redactor: Redactor, counts: Counter[str], *, is_
         return _json(redactor.value(value, counts))
     except GARBAGE:
         return None
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    return chr(int(found[1], 16))
 
 
 def _json(value: Any) -> str:

@@ -8,8 +8,7 @@ from typing import Any
 
 import msgspec
 
-from service.content.redact import SPELLED_OUT
-from service.content.shorten import without_end
+from service.content.redact import CUT, SPELLED_OUT
 from service.usage.fields import GARBAGE
 from service.usage.sse import SseSplitter, event_data
 
@@ -27,7 +26,7 @@ class _Numbered(dict[Any, dict[str, Any]]):
 
 
 def reassembled(stream: bytes, *, is_whole: bool = True) -> tuple[dict[str, Any], int]:
-    """The answer, and in how many events it came. Where the stream was cut, the last words of texts are left out."""
+    """The answer, and in how many events it came. Where the stream was cut, all its texts may have been (`CUT`)."""
     answer: dict[str, Any] = {}
     choices = _Numbered()
     events = 0
@@ -99,7 +98,7 @@ def _plain(value: Any, *, is_whole: bool) -> Any:
     match value:
         case _Text():
             text = "".join(value)
-            return text if is_whole else without_end(text)
+            return text if is_whole else text + CUT
         case _Numbered():
             return [_plain(value[index], is_whole=is_whole) for index in sorted(value)]
         case dict():

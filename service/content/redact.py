@@ -19,6 +19,8 @@ from service.settings.redaction import BUILT_IN, LONGEST
 
 WITHHELD = "withheld"
 ROUNDS = 6
+CUT = "\U0010ffff"
+"""Stands at the end of a text that was cut; no character has this number."""
 DEEPEST = 64
 SHORTEST = 3
 """Characters that any detector needs."""
@@ -41,8 +43,11 @@ class Redactor:
     def text(self, text: str, counts: Counter[str]) -> str:
         """*text* without them; *counts* tells how many of each kind were found.
 
-        Where removing one thing brings another to light again and again, the whole text is withheld.
+        Of a text that ends with `CUT`, the end goes: half a secret looks like none. Where removing one thing brings
+        another to light again and again, the whole text is withheld.
         """
+        if text.endswith(CUT):
+            text = self._beginning(text.removesuffix(CUT))
         if len(text) < SHORTEST:
             return text
         for _ in range(ROUNDS):
@@ -98,6 +103,20 @@ class Redactor:
             return self.text(text, counts)
         redacted = self.value(inner, counts, depth=depth + 1)
         return text if redacted == inner else msgspec.json.encode(redacted).decode()
+
+    def _beginning(self, text: str) -> str:
+        """Without the last `LONGEST` characters and the word before them, and without what stands across that cut.
+
+        No secret of several words is longer; what is longer has no space in it.
+        """
+        cut = max(0, len(text) - LONGEST)
+        while cut and not text[cut - 1].isspace():
+            cut -= 1
+        spans = [span for detect in self._detectors.values() for span in detect(text)]
+        for begin, end in sorted(spans, reverse=True):
+            if begin < cut < end:
+                cut = begin
+        return text[:cut]
 
     def _once(self, text: str, counts: Counter[str]) -> str:
         for name, detect in self._detectors.items():

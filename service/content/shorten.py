@@ -1,33 +1,24 @@
-"""Texts and JSON documents that were cut, without what the cut has left half: a half secret looks like none. Pure.
-
-Of what was cut, the last `LONGEST` characters go, and the word before them: no pattern of words is longer, and what is
-longer (a token, a key) has no space in it.
-"""
+"""JSON documents that were cut, closed again; and documents without their images and sounds. Pure."""
 
 import re
 
-from service.settings.redaction import LONGEST
+from service.content.redact import CUT
 
-_ESCAPED_LENGTH = 6  # \u0040
-_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+("?)|[{}\[\],:]|[^\s"{}\[\],:]++', re.DOTALL)
+_STRING = (
+    r'"(?:[^"\\]++|\\[^u]|\\u(?![dD][89abAB])[0-9a-fA-F]{4}'
+    r'|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})*+("?)'
+)
+_TOKEN = re.compile(rf'{_STRING}|[{{}}\[\],:]|[^\s"{{}}\[\],:]++', re.DOTALL)
 _CLOSING = {"{": "}", "[": "]"}
 _MEDIA_MARKS = (b";base64,", b'"data":"', b'"data": "', b'"b64_json":"', b'"b64_json": "')
 _LEAST_MEDIA = 256
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_=-]{256}")
 
 
-def without_end(text: str, *, longest: int = LONGEST) -> str:
-    """The beginning of a text that was cut somewhere."""
-    kept = max(0, len(text) - longest)
-    while kept and not text[kept - 1].isspace():
-        kept -= 1
-    return text[:kept]
-
-
-def mended(text: str) -> str:
+def mended(text: str, *, mark: str = CUT) -> str:
     """The JSON document that *text* is the beginning of, closed where it was cut; "" where nothing can be kept.
 
-    Of a string that was cut, its beginning stays (`without_end`).
+    A string that was cut gets *mark* at its end.
     """
     open_ones: list[str] = []
     whole = 0  # up to here, with what is open closed, it is a document
@@ -48,16 +39,10 @@ def mended(text: str) -> str:
             if sign[0] != '"' and token.end() == len(text):
                 break  # a number may go on
             if sign[0] == '"' and not token[1]:
-                return _with_string(text, token.start(), open_ones) or _closed(text[:whole], open_ones)
+                return _closed(f'{text[: token.end()]}{mark}"', open_ones)
             whole = token.end()
         before = sign
     return _closed(text[:whole], open_ones)
-
-
-def _with_string(text: str, begin: int, open_ones: list[str]) -> str:
-    """The document with the beginning of the string that was cut; "" where nothing of that can stay."""
-    kept = without_end(text[begin + 1 :], longest=_ESCAPED_LENGTH * LONGEST)
-    return _closed(text[: begin + 1] + kept + '"', open_ones) if kept else ""
 
 
 def _closed(text: str, open_ones: list[str]) -> str:

@@ -6,8 +6,11 @@ characters, and at one place of a text there are at most `MOST_WAYS` ways to mat
 """
 
 import re
+from collections.abc import Mapping
 
 import msgspec
+
+from service.errors import ConfigurationError
 
 BUILT_IN = ("credential", "email", "iban", "card", "phone")
 LONGEST = 128
@@ -17,6 +20,15 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}", re.ASCII)
 _WIDE_ESCAPES = "dDwWsStn"
 _REPEAT = re.compile(r"\{(\d{1,3})(?:(,)(\d{1,3})?)?\}", re.ASCII)
 _IGNORE_CASE = "(?i)"
+
+
+def check_patterns(patterns: Mapping[str, str], *, key: str) -> None:
+    """Refuse own patterns that cannot be used; *key* is the setting."""
+    for name, pattern in patterns.items():
+        if problem := name_problem(name):
+            raise ConfigurationError(f"{key}: {problem}")
+        if problem := pattern_problem(pattern):
+            raise ConfigurationError(f"{key}.{name}: {problem}")
 
 
 class _Shape(msgspec.Struct, frozen=True):
@@ -142,12 +154,14 @@ class _Reader:
     def _class(self) -> _Shape:
         begin = self._at
         while (letter := self._take()) != "]" or self._text[begin : self._at - 1] in ("", "^"):
-            if letter == "[":
-                raise _RefusedError("[ stands in a class; write \\[")
-            if letter == "\\":
-                self._escape()
             if not letter:
                 raise _RefusedError("it has a [ without its ]")
+            if letter == "[":
+                raise _RefusedError("[ stands in a class; write \\[")
+            if letter in "-&~|" and letter == self._next():
+                raise _RefusedError(f"{letter}{letter} stands in a class; write \\{letter} for the character")
+            if letter == "\\":
+                self._escape()
         return _ONE
 
     def _group(self) -> _Shape:
