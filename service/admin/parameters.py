@@ -27,6 +27,13 @@ def refuse_unknown(pairs: Pairs, *, known: Iterable[str]) -> None:
         seen.add(name)
 
 
+def refuse_others(pairs: Iterable[tuple[str, str]], *, known: Iterable[str]) -> None:
+    """Only *known* parameters, where dimensions are no filters."""
+    for name, _value in pairs:
+        if name not in known:
+            raise InvalidInputError(f"{name[:100]!r} is not a parameter of this resource", field=name[:100])
+
+
 def filters_of(pairs: Pairs) -> Mapping[str, tuple[str, ...]]:
     """For each dimension the values that were given; several mean "any of them"."""
     found: dict[str, tuple[str, ...]] = {}

@@ -9,7 +9,7 @@ from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from service.admin.injection import Admin, By
 from service.admin.paging import DEFAULT_PAGE, Page, check_limit, read_cursor, write_cursor
-from service.admin.parameters import optional_instant
+from service.admin.parameters import optional_instant, refuse_others
 from service.admin.price_checks import require_possible, storable
 from service.errors import InvalidInputError
 from service.pricing.card import SCOPES
@@ -48,7 +48,7 @@ def list_all(  # noqa: PLR0913  (one argument for each query parameter)
     cursor: Annotated[str | None, QueryParameter(description="`next` of the page before.")] = None,
 ) -> Page[Price]:
     """Prices that hold now or will, unless `all` is given."""
-    _refuse_unknown(request)
+    refuse_others(request.query_params.multi_items(), known=_KNOWN)
     if level is not None and level not in SCOPES:
         raise InvalidInputError(f"scope is {level[:50]!r}; use one of {', '.join(SCOPES)}", field="scope")
     now = admin.now()
@@ -116,9 +116,3 @@ def delete_price(
 
 def _id(price_id: Path) -> str:
     return str(storable(str(price_id).removeprefix("/"), field="id"))
-
-
-def _refuse_unknown(request: Request[Any, Any, Any]) -> None:
-    for name, _value in request.query_params.multi_items():
-        if name not in _KNOWN:
-            raise InvalidInputError(f"{name[:100]!r} is not a parameter of this resource", field=name[:100])
