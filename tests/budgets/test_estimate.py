@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from genai_prices.data import providers
+from genai_prices.types import Provider
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +18,7 @@ from service.budgets.estimate import (
     most_input_tokens,
     most_output_tokens,
 )
-from service.budgets.model_limits import UNKNOWN, ModelLimits, limits_of
+from service.budgets.model_limits import FAMILIES, UNKNOWN, ModelLimits, limits_of
 from service.pricing.card import ModelMatch, PriceCard, Rates, flat
 from service.pricing.rating import rate
 from service.usage.tokens import TokenUsage
@@ -191,8 +192,18 @@ def test_the_longest_answer_that_can_be_paid_for() -> None:
         ("o1", 200_000, 100_000),
         ("claude-3-5-sonnet-latest", 200_000, 8_192),
         ("claude-opus-5", 1_000_000, 128_000),
-        ("gemini-2.0-flash", 1_048_576, 8_192),
-        ("deepseek-chat", 1_048_576, 131_072),
+        ("gemini-2.0-flash-thinking-exp", 1_048_576, 65_536),
+        ("gemini-3.8-flash", 1_048_576, 65_536),
+        ("gemini-4-argon", 2_097_152, 1_048_576),
+        ("deepseek-v4-pro", 1_048_576, 1_048_576),
+        ("gpt-realtime-2", 128_000, 32_000),
+        ("gpt-3.5-turbo-0613", 16_385, 16_385),
+        ("o3:batch", 200_000, 100_000),
+        ("ft:gpt-4o-mini-2024-07-18:acme::1", 128_000, 16_384),
+        ("us.anthropic.claude-3-5-haiku-20241022-v1:0", 200_000, 8_192),
+        ("accounts/fireworks/models/kimi-k3", 1_048_576, 1_048_576),
+        ("~openai/gpt-6-sol", 1_050_000, 128_000),
+        ("acme.gpt-4", UNKNOWN.context_window, UNKNOWN.max_output_tokens),
         ("my-own-model", UNKNOWN.context_window, UNKNOWN.max_output_tokens),
         ("", UNKNOWN.context_window, UNKNOWN.max_output_tokens),
     ],
@@ -202,16 +213,9 @@ def test_limits_of_known_models(model: str, window: int, output: int) -> None:
     assert (limits.context_window, limits.max_output_tokens) == (window, output)
 
 
-@pytest.mark.parametrize("provider", ["openai", "anthropic", "google", "deepseek", "x-ai", "mistral"])
-def test_no_window_is_smaller_than_the_one_in_the_price_data(provider: str) -> None:
-    known = [
-        (model.id, model.context_window)
-        for found in providers
-        if found.id == provider
-        for model in found.models
-        if model.context_window
-    ]
-    assert known
+@pytest.mark.parametrize("provider", providers, ids=lambda provider: provider.id)
+def test_no_window_is_smaller_than_the_one_in_the_price_data(provider: Provider) -> None:
+    known = [(model.id, model.context_window) for model in provider.models if model.context_window]
     smaller = [(name, window) for name, window in known if limits_of(name).context_window < window]
     assert smaller == []
 
@@ -243,3 +247,11 @@ def test_a_request_that_cannot_search_holds_none() -> None:
     asking = demand("x", max_tokens=50)
     plain = estimate_nanos(asking, card=CARD, limits=SMALL)
     assert estimate_nanos(asking, card=SEARCHING_CARD, limits=SMALL) == plain
+
+
+def test_every_family_says_where_its_limits_stand_and_none_exceeds_what_is_assumed_of_unknown_ones() -> None:
+    for family in FAMILIES:
+        limits = family.limits
+        assert family.source
+        assert limits.max_output_tokens <= limits.context_window <= UNKNOWN.context_window
+        assert limits.max_output_tokens <= UNKNOWN.max_output_tokens
