@@ -36,7 +36,7 @@ lint: .venv/dev.stamp
 	$(BIN)/lint-imports --no-cache
 
 # The pure core (no clock, no I/O): every branch of it is covered by tests.
-PURE := service/usage/*,service/pricing/money.py,service/pricing/card.py,service/pricing/leaves.py,service/pricing/pricebook.py,service/pricing/rating.py,service/keys/token.py,service/relay/request.py,service/relay/members.py,service/relay/headers.py,service/relay/attribution.py,service/ledger/record.py,service/ledger/frames.py,service/upstream/provider.py,service/upstream/routing.py
+PURE := service/usage/*,service/pricing/money.py,service/pricing/card.py,service/pricing/leaves.py,service/pricing/pricebook.py,service/pricing/rating.py,service/keys/token.py,service/relay/request.py,service/relay/members.py,service/relay/headers.py,service/relay/attribution.py,service/ledger/record.py,service/ledger/frames.py,service/upstream/provider.py,service/upstream/routing.py,service/upstream/target.py,service/budgets/windows.py,service/budgets/policy.py,service/budgets/leasing.py,service/budgets/estimate.py,service/budgets/model_limits.py,service/budgets/rates.py,service/budgets/answers.py,service/budgets/charges.py,service/budgets/slices.py,service/ledger/folding.py,service/reporting/percentiles.py,service/reporting/figures.py,service/reporting/forecast.py,service/reporting/movers.py,service/reporting/heatmap.py,service/alerts/rules.py,service/audit/chain.py,service/audit/actor.py,service/telemetry/names.py,service/content/redact.py
 
 format: .venv/dev.stamp
 	$(BIN)/ruff format .

@@ -1,9 +1,9 @@
 """Pictures of a running dashboard for the documentation: every page, 1280 and 390 pixels wide, light and dark.
 
-    tollkeeper demo &
-    .venv/bin/python benchmarks/screenshots.py --url http://127.0.0.1:8501 --into docs/images
+    tollkeeper demo &      # prints the address of the dashboard with a one-time link
+    .venv/bin/python benchmarks/screenshots.py --url http://127.0.0.1:8501/link/… --into docs/images
 
-Uses the Chromium of the system, or the one of Playwright where it is installed.
+The session of the link is kept in a file (``--session``), for the next run. Uses the Chromium of the system, or the one of Playwright where it is installed.
 """
 
 import argparse
@@ -29,6 +29,12 @@ PAGES = {
     "usage": "/usage?range=7d",
     "requests": "/requests?range=7d",
     "request": "/requests?outcome=ok",
+    "keys": "/keys",
+    "budgets": "/budgets",
+    "alerts": "/alerts",
+    "rules": "/alerts?section=Rules",
+    "accounts": "/accounts",
+    "audit": "/audit",
     "prices": "/prices",
     "reconcile": "/reconcile",
     "health": "/health",
@@ -74,15 +80,31 @@ def whole(page: Page, *, width: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--url", default="http://127.0.0.1:8501")
+    parser.add_argument("--url", default="http://127.0.0.1:8501", help="with the one-time link at first")
+    parser.add_argument("--session", type=Path, default=Path("screenshots-session.json"))
     parser.add_argument("--into", type=Path, default=Path("docs/images"))
     parser.add_argument("--only", default="", help="part of the name of the pictures to take")
     options = parser.parse_args()
     options.into.mkdir(parents=True, exist_ok=True)
     with chromium() as browser:
+        if "/link/" in options.url:
+            sign_in(browser, options)
         for scheme in ("light", "dark"):
             for size, (width, height) in WIDTHS.items():
                 take(browser, options, scheme=scheme, size=size, window=(width, height))
+
+
+def sign_in(browser: Browser, options: argparse.Namespace) -> None:
+    """Use the one-time link, and keep the session."""
+    context = browser.new_context(viewport={"width": 1280, "height": 860})
+    page = context.new_page()
+    page.goto(options.url)
+    page.screenshot(path=options.into / "welcome-wide-light.png")
+    page.get_by_role("button", name="Open the dashboard").click()
+    settle(page)
+    context.storage_state(path=options.session)
+    options.url = options.url.partition("/link/")[0]
+    context.close()
 
 
 def take(
@@ -93,6 +115,7 @@ def take(
         viewport={"width": window[0], "height": window[1]},
         color_scheme="dark" if scheme == "dark" else "light",
         device_scale_factor=1,
+        storage_state=options.session if options.session.exists() else None,
     )
     for name, path in PAGES.items():
         picture = options.into / f"{name}-{size}-{scheme}.png"

@@ -42,6 +42,11 @@ def act(change: Callable[[Connection, Actor], R]) -> R | None:
     return attempt(lambda: _write(change))
 
 
+def perform(change: Callable[[Connection, Actor], object]) -> bool:
+    """Make *change*; whether it was made."""
+    return act(lambda tx, by: (change(tx, by),)) is not None
+
+
 def _write(change: Callable[[Connection, Actor], R]) -> R:
     with current().store.write() as tx:
         return change(tx, actor())

@@ -6,8 +6,9 @@ It draws the frame, runs the chosen page, and shows a calm page that recovers by
 import streamlit as st
 
 from dashboard.brand import ICON, LOGO
+from dashboard.door import SignedOutError
 from dashboard.navigation import menu
-from dashboard.views import away
+from dashboard.views import away, signed_in
 from service.errors import StoreUnavailableError
 
 SIDEBAR_PX = 210
@@ -18,10 +19,13 @@ def main() -> None:
     st.set_page_config(
         page_title="Tollkeeper", page_icon=ICON, layout="wide", initial_sidebar_state=SIDEBAR_PX
     )
-    page = st.navigation(menu(), position="sidebar", expanded=True)
     st.logo(LOGO, size="large")
     try:
+        page = st.navigation(menu(), position="sidebar", expanded=True)
+        signed_in.draw()
         page.run()
+    except SignedOutError:
+        signed_in.gone()
     except StoreUnavailableError:
         away.show()
 

@@ -9,6 +9,7 @@ from datetime import datetime
 
 import msgspec
 
+from dashboard.door import Door
 from dashboard.registries import Registries
 from dashboard.viewer import Viewer
 from service.settings import Loaded, Settings
@@ -25,6 +26,7 @@ class Context(msgspec.Struct, frozen=True):
     loaded: Loaded
     now: Callable[[], datetime]
     registries: Registries
+    door: Door | None = None
     who: Callable[[], Viewer] = lambda: LOCAL
 
     @property

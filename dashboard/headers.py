@@ -2,7 +2,7 @@
 
 The content policy keeps the browser on this origin: nothing that a key, a model or a prompt is called can load an
 image from elsewhere. Streamlit needs inline styles and one inline script. The address of a page holds filters and
-ids, so no referrer leaves.
+ids, so no referrer leaves; our own forms need one, because a browser without referrer hides where they come from.
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -31,7 +31,7 @@ HEADERS = (
     (b"content-security-policy", CONTENT_POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
+    (b"referrer-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 )

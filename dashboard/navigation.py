@@ -30,13 +30,20 @@ MENU: Mapping[str, tuple[Entry, ...]] = {
         Entry(REQUESTS, "Requests", "list_alt"),
         Entry(REQUEST, "Request", "receipt_long", hidden=True),
     ),
+    "Control": (
+        Entry("keys", "Keys", "key"),
+        Entry("budgets", "Budgets", "savings"),
+        Entry("alerts", "Alerts", "notifications"),
+    ),
     "Books": (
         Entry("prices", "Prices", "sell"),
         Entry("reconcile", "Reconcile", "balance"),
     ),
     "System": (
+        Entry("accounts", "Accounts", "group"),
+        Entry("audit", "Audit", "history_edu", admins_only=True),
         Entry("health", "Health", "vital_signs"),
-        Entry("settings", "Settings", "settings"),
+        Entry("settings", "Settings", "settings", admins_only=True),
     ),
 }
 

@@ -6,6 +6,7 @@ from typing import Self
 
 import msgspec
 
+from service.alerts.desk import AlertDesk, AlertSurroundings
 from service.audit.trail import AuditTrail
 from service.budgets.registry import BudgetRegistry
 from service.keys.projects import ProjectRegistry
@@ -13,6 +14,7 @@ from service.keys.registry import KeyRegistry
 from service.keys.secrets import Peppers, audit_trail
 from service.keys.token import RandomBytes
 from service.pricing.upkeep import PriceUpkeep
+from service.settings import Settings
 
 
 class Registries(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,10 +25,19 @@ class Registries(msgspec.Struct, frozen=True, kw_only=True):
     projects: ProjectRegistry
     budgets: BudgetRegistry
     prices: PriceUpkeep
+    alerts: AlertDesk
     random_bytes: RandomBytes
 
     @classmethod
-    def of(cls, root: bytes, *, now: Callable[[], datetime], random_bytes: RandomBytes) -> Self:
+    def of(
+        cls,
+        root: bytes,
+        settings: Settings,
+        *,
+        now: Callable[[], datetime],
+        random_bytes: RandomBytes,
+        chance: Callable[[], float],
+    ) -> Self:
         """From the root secret of the installation."""
         trail = audit_trail(root, now=now)
         return cls(
@@ -35,5 +46,8 @@ class Registries(msgspec.Struct, frozen=True, kw_only=True):
             projects=ProjectRegistry(now=now, random_bytes=random_bytes, trail=trail),
             budgets=BudgetRegistry(now=now, random_bytes=random_bytes, trail=trail),
             prices=PriceUpkeep(trail, now=now),
+            alerts=AlertDesk.of(
+                root, settings.alerts, trail=trail, surroundings=AlertSurroundings(now, random_bytes, chance)
+            ),
             random_bytes=random_bytes,
         )

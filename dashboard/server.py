@@ -6,28 +6,35 @@ that goes away is the views' business. SIGTERM and SIGINT end the process with s
 """
 
 import os
+import random
 import signal
 import socket
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import msgspec
 import structlog
 import uvicorn
 from sqlalchemy.exc import DBAPIError
 from starlette.middleware import Middleware
 
 from dashboard.context import Context, install
+from dashboard.door import Door
 from dashboard.exports import ROUTES
+from dashboard.gate import SignInGate
 from dashboard.headers import SecurityHeaders
-from dashboard.options import LOOPBACK, streamlit_options
+from dashboard.options import allowed_hosts, streamlit_options
 from dashboard.registries import Registries
+from dashboard.sign_in_routes import SignInRoutes
 from service.errors import ConfigurationError, StoreSchemaError, StoreUnavailableError
 from service.keys.secrets import installation_secret
 from service.reporting.snapshots import extent
 from service.settings import Loaded, Settings
+from service.settings.proxies import TrustedProxies
 from service.store.engine import Store
 
 SCRIPT = Path(__file__).with_name("app.py")
@@ -44,12 +51,15 @@ def run(loaded: Loaded) -> None:
     listener = _listen(settings.dashboard.host, settings.dashboard.port)
     port = int(listener.getsockname()[1])
     root = installation_secret(store, settings)
-    registries = Registries.of(root, now=utc_now, random_bytes=os.urandom)
-    install(Context(store, loaded, now=utc_now, registries=registries))
+    registries = Registries.of(root, settings, now=utc_now, random_bytes=os.urandom, chance=random.random)
+    door = Door.of(store, root, now=utc_now, monotonic=time.monotonic, random_bytes=os.urandom)
+    has_door = settings.dashboard.sign_in != "none"
+    context = Context(store, loaded, now=utc_now, registries=registries)
+    install(msgspec.structs.replace(context, door=door, who=door.viewer) if has_door else context)
     early: list[int] = []
     _on_signals(lambda number, _frame: early.append(number))
     try:
-        server = uvicorn.Server(_config(settings, port=port))
+        server = uvicorn.Server(_config(settings, port=port, door=door if has_door else None))
         # uvicorn listens to signals while it serves, and raises them again afterwards
         _on_signals(server.handle_exit)
         server.should_exit = bool(early)
@@ -120,9 +130,9 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _config(settings: Settings, *, port: int) -> uvicorn.Config:
+def _config(settings: Settings, *, port: int, door: Door | None) -> uvicorn.Config:
     return uvicorn.Config(
-        application(settings, port=port),
+        application(settings, port=port, door=door),
         log_config=None,
         access_log=False,
         server_header=False,
@@ -134,13 +144,18 @@ def _config(settings: Settings, *, port: int) -> uvicorn.Config:
     )
 
 
-def application(settings: Settings, *, port: int) -> Any:
-    """Streamlit's ASGI application for the entry script, with its options set."""
+def application(settings: Settings, *, port: int, door: Door | None) -> Any:
+    """Streamlit's ASGI application for the entry script, with its options set; without a *door* everybody is in."""
     from streamlit import App
     from streamlit.web import bootstrap
 
     bootstrap.load_config_options(streamlit_options(settings.dashboard, port=port))
-    return App(SCRIPT, routes=ROUTES, middleware=[Middleware(SecurityHeaders)], on_script_error=_log_failure)
+    middleware, routes = [Middleware(SecurityHeaders)], [*ROUTES]
+    if door is not None:
+        hosts = allowed_hosts(settings.dashboard.host)
+        middleware.append(Middleware(SignInGate, door=door, hosts=hosts))
+        routes += SignInRoutes(door, proxies=TrustedProxies(settings.relay.trusted_proxies)).routes
+    return App(SCRIPT, routes=routes, middleware=middleware, on_script_error=_log_failure)
 
 
 def _log_failure(error: Exception) -> None:
@@ -152,7 +167,5 @@ def _announce(settings: Settings, *, port: int) -> None:
     host = settings.dashboard.host
     shown = f"[{host}]" if ":" in host else host
     _logger.info("dashboard_ready", url=f"http://{shown}:{port}")
-    if host not in LOOPBACK:
-        _logger.warning(
-            "dashboard_open_to_network", host=host, note="it has no login; put one in front of it"
-        )
+    if settings.dashboard.sign_in == "none":
+        _logger.warning("dashboard_without_sign_in", host=host, note="whoever reaches it is an administrator")

@@ -13,19 +13,24 @@ from functools import partial
 from importlib.metadata import version
 
 from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
 from sqlalchemy import Connection, select
 
 from service.admin.context import AdminContext
+from service.alerts.desk import AlertDesk, AlertSurroundings
 from service.budgets import leases
 from service.budgets.gate import BudgetGate
 from service.budgets.limiter import RateLimiter
 from service.budgets.registry import BudgetRegistry, load_budgets
 from service.budgets.surroundings import Surroundings
+from service.content.capturer import Capturer
+from service.content.registry import ContentRegistry
 from service.errors import StoreError
 from service.http_app import create_http_app
+from service.keys.admin_registry import AdminKeyRegistry
 from service.keys.projects import ProjectRegistry
 from service.keys.registry import KeyRegistry
-from service.keys.secrets import Peppers, audit_trail, installation_secret
+from service.keys.secrets import Peppers, audit_trail, content_vault, installation_secret
 from service.keys.snapshot import AdminGrant, load_keys
 from service.ledger.adoption import AdoptionLoop
 from service.ledger.batches import BatchWriter
@@ -42,12 +47,17 @@ from service.pricing.upkeep import PriceUpkeep
 from service.relay.context import Clock, RelayContext, RelaySnapshot
 from service.relay.holds import Holding
 from service.relay.idempotency import IdempotencyKeys
+from service.relay.metrics_route import metrics_route, relay_figures
 from service.settings import Settings
+from service.settings.proxies import TrustedProxies
+from service.settings.redaction import BUILT_IN
 from service.store.engine import Store
 from service.store.revision import RevisionPoller
 from service.store.schema import migrate_if_needed, require_head
 from service.store.tables import price_card
 from service.store.types import from_micros
+from service.telemetry.budget_figures import BudgetFigures
+from service.telemetry.pipeline import telemetry_for
 from service.upstream.client import make_client
 from service.upstream.provider import provider_from
 from service.upstream.routing import Router
@@ -99,6 +109,8 @@ class RelayProcess:
         self.store = open_store(settings)
         root = installation_secret(self.store, settings)
         self.peppers, self.trail = Peppers.of(root), audit_trail(root, now=self._now)
+        around = AlertSurroundings(self._now, self.clock.random_bytes, random.random)
+        self.alerts = AlertDesk.of(root, settings.alerts, trail=self.trail, surroundings=around)
         self.configuration = RevisionPoller(
             self.store,
             self._load_snapshot,
@@ -112,9 +124,14 @@ class RelayProcess:
             alarm=alarm,
             clock_ns=lambda: self.clock.micros() * 1_000,
         )
-        batches = BatchWriter(Writer(self.store, clock=self.clock.micros), alarm=alarm)
+        self.telemetry = telemetry_for(settings, micros=self.clock.micros, monotonic=self.clock.monotonic)
+        observers = () if self.telemetry is None else (self.telemetry.observe,)
+        batches = BatchWriter(Writer(self.store, clock=self.clock.micros, observers=observers), alarm=alarm)
         self.recorder = Recorder(batches, self.journal, alarm=alarm)
         self.refusals = RefusalCoalescer(self.journal, self.recorder, clock=self.clock.micros)
+        vault = content_vault(root)
+        self.content = ContentRegistry(vault, trail=self.trail, now=self._now)
+        self.capturer = Capturer(self.store, vault, settings=settings.content, report=_warn)
         self.adoption = AdoptionLoop(
             directory, batches=batches, rate=self._rate_crashed, settled=partial(free_leases, self.store)
         )
@@ -122,6 +139,7 @@ class RelayProcess:
     def start(self) -> None:
         """Start the threads: recorder, poller, adoption of what dead processes left."""
         self.recorder.start()
+        self.capturer.start()
         self.configuration.start()
         self.adoption.start()
 
@@ -139,22 +157,55 @@ class RelayProcess:
             holding=self._holding(),
             idempotency=IdempotencyKeys(self.store, now=self._now),
             clock=self.clock,
+            capturer=self.capturer,
+            traced=self.telemetry is not None and self.telemetry.traced,
         )
         admin = AdminContext(
             store=self.store,
             trail=self.trail,
             prices=PriceUpkeep(self.trail, now=self._now),
+            content=self.content,
             keys=KeyRegistry(
                 self.peppers, trail=self.trail, now=self._now, random_bytes=self.clock.random_bytes
             ),
-            projects=ProjectRegistry(trail=self.trail, now=self._now, random_bytes=self.clock.random_bytes),
+            admin_keys=AdminKeyRegistry(
+                self.peppers, trail=self.trail, now=self._now, random_bytes=self.clock.random_bytes
+            ),
+            projects=ProjectRegistry(
+                trail=self.trail,
+                now=self._now,
+                random_bytes=self.clock.random_bytes,
+                redactions=(*BUILT_IN, *self.settings.content.patterns),
+            ),
             budgets=BudgetRegistry(trail=self.trail, now=self._now, random_bytes=self.clock.random_bytes),
+            alerts=self.alerts,
             authenticate=self._authenticate_admin,
             refresh=self.configuration.refresh_now,
             now=self._now,
             reporting_timezone=self.settings.accounting.reporting_timezone,
+            upstreams=self.settings.upstreams,
+            proxies=TrustedProxies(self.settings.relay.trusted_proxies),
         )
-        return create_http_app(context, admin), context
+        return create_http_app(context, admin, metrics=self._metrics(context)), context
+
+    def _metrics(self, context: RelayContext) -> HTTPRouteHandler | None:
+        """The route of `/metrics`, and the threads behind it; None where the settings want none."""
+        if self.telemetry is None:
+            return None
+        self.telemetry.watch(relay_figures(context))
+        budgets = BudgetFigures(
+            self.store,
+            book=lambda: self.configuration.value.budgets,
+            now=self._now,
+            monotonic=self.clock.monotonic,
+        )
+        page = self.telemetry.page(journal=self.journal.directory, more=budgets.samples)
+        self.telemetry.start()
+        if page is None:
+            return None
+        return metrics_route(
+            page, access=self.settings.telemetry.prometheus, authenticate=self._authenticate_admin
+        )
 
     def _holding(self) -> Holding:
         """Budgets and rate limits, for the event loop that is running."""
@@ -192,6 +243,9 @@ class RelayProcess:
                 "the store did not take every record in time; the rest is in the journal and follows at the next start"
             )
         self.journal.close()
+        self.capturer.stop(timeout_s=STOP_TIMEOUT_S)
+        if self.telemetry is not None:
+            self.telemetry.stop()
         self.configuration.stop()
         self.store.close()
 
@@ -209,6 +263,11 @@ def free_leases(store: Store, holder: str) -> None:
     """Everything that *holder* spent is in the store: what else its leases hold is free again."""
     with store.write() as tx:
         leases.adopt(tx, holder=holder)
+
+
+def _warn(message: str) -> None:
+    """Something that costs no request and no cent."""
+    get_logger().warning("content_not_kept", message=message)
 
 
 def alarm(message: str) -> None:

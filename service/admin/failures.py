@@ -30,8 +30,10 @@ FAILURES: Mapping[type[errors.TollkeeperError], Failure] = {
     errors.InvalidInputError: Failure(400, "invalid_request_error", "invalid_value"),
     errors.NotFoundError: Failure(404, "invalid_request_error", "not_found"),
     errors.ConflictError: Failure(409, "invalid_request_error", "conflict"),
+    errors.TooManyFailuresError: Failure(429, "rate_limit_error", "rate_limit_exceeded"),
     errors.StoreUnavailableError: Failure(503, "service_unavailable", "store_unavailable"),
     errors.StoreSchemaError: Failure(503, "service_unavailable", "store_schema"),
+    errors.ContentUnreadableError: Failure(500, "internal_error", "content_unreadable"),
 }
 BY_STATUS: Mapping[int, Failure] = {
     400: Failure(400, "invalid_request_error", "invalid_value"),
@@ -60,6 +62,8 @@ def _ours(request: Request[Any, Any, Any], error: errors.TollkeeperError) -> Res
     if failure is None:
         return _defect(request, error)
     headers = {"retry-after": STORE_RETRY_S} if failure.type == "service_unavailable" else {}
+    if isinstance(error, errors.TooManyFailuresError):
+        headers = {"retry-after": str(error.retry_after_s)}
     return _response(failure, str(error), param=getattr(error, "field", None), headers=headers)
 
 

@@ -2,7 +2,23 @@
 
 from litestar import Router
 
-from service.admin import budgets, exports, keys, prices, projects, requests, usage
+from service.admin import (
+    admin_keys,
+    alert_channels,
+    alert_events,
+    alerts,
+    audit,
+    budgets,
+    check,
+    content,
+    exports,
+    keys,
+    prices,
+    projects,
+    requests,
+    upstreams,
+    usage,
+)
 from service.admin.bodies import StrictRequest
 from service.admin.context import AdminContext
 from service.admin.guard import admin_guard
@@ -42,10 +58,24 @@ def create_admin_router(context: AdminContext) -> Router:
             prices.delete_price,
             requests.list_all,
             requests.get_one,
+            content.get_content,
+            content.count_content,
+            content.delete_content,
             usage.usage,
             exports.requests_file,
             exports.usage_file,
             exports.focus_file,
+            admin_keys.create_admin_key,
+            admin_keys.list_admin_keys,
+            admin_keys.show_admin_key,
+            admin_keys.revoke_admin_key,
+            upstreams.list_upstreams,
+            upstreams.show_upstream,
+            audit.list_changes,
+            check.check_books,
+            *alerts.ROUTES,
+            *alert_channels.ROUTES,
+            *alert_events.ROUTES,
         ],
         request_class=StrictRequest,
         guards=[admin_guard(context)],

@@ -1,5 +1,6 @@
 """Everything that changes alerts, put together once for each process: keeper, relay, command line, dashboard."""
 
+import threading
 from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
@@ -20,6 +21,23 @@ from service.settings.values import AlertSettings
 from service.store.types import to_micros
 
 
+class RisingIds:
+    """UUIDv7s, each above the one before, also within a microsecond: their order is that of the events."""
+
+    def __init__(self, now: Callable[[], datetime], random_bytes: Callable[[int], bytes]) -> None:
+        self._now = now
+        self._random_bytes = random_bytes
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def __call__(self) -> UUID:
+        """The next one."""
+        fresh = int.from_bytes(uuid7(to_micros(self._now()), self._random_bytes(8)))
+        with self._lock:
+            self._last = max(fresh, self._last + 1)
+            return UUID(int=self._last)
+
+
 class AlertSurroundings(msgspec.Struct, frozen=True):
     """Wall clock (UTC), randomness, chance from 0 to 1, and the name server (None: the system's)."""
 
@@ -27,10 +45,6 @@ class AlertSurroundings(msgspec.Struct, frozen=True):
     random_bytes: Callable[[int], bytes]
     chance: Callable[[], float]
     resolve: Resolve | None = None
-
-    def new_id(self) -> UUID:
-        """A UUIDv7 of now."""
-        return UUID(bytes=uuid7(to_micros(self.now()), self.random_bytes(8)))
 
 
 class AlertDesk(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +54,8 @@ class AlertDesk(msgspec.Struct, frozen=True, kw_only=True):
     channels: ChannelRegistry
     outbox: Outbox
     trail: AuditTrail
-    surroundings: AlertSurroundings
+    new_id: Callable[[], UUID]
+    now: Callable[[], datetime]
     dashboard_url: str
 
     @classmethod
@@ -50,23 +65,25 @@ class AlertDesk(msgspec.Struct, frozen=True, kw_only=True):
         """*root* is the installation's secret."""
         now, random_bytes = surroundings.now, surroundings.random_bytes
         guard = AddressGuard(settings.allowed_networks, resolve=surroundings.resolve)
+        new_id = RisingIds(now, random_bytes)
         return cls(
             rules=RuleRegistry(now=now, random_bytes=random_bytes, trail=trail),
             channels=ChannelRegistry(
                 Vault(root), guard=guard, now=now, random_bytes=random_bytes, trail=trail
             ),
-            outbox=Outbox(new_id=surroundings.new_id, chance=surroundings.chance),
+            outbox=Outbox(new_id=new_id, chance=surroundings.chance),
             trail=trail,
-            surroundings=surroundings,
+            new_id=new_id,
+            now=now,
             dashboard_url=settings.dashboard_url,
         )
 
     def put_test(self, tx: Connection, channel_id: str, *, by: Actor) -> UUID:
         """A test message for a channel into the outbox; returns its delivery's id."""
         channel = self.channels.get(tx, channel_id)
-        now = self.surroundings.now()
+        now = self.now()
         payload = sample_payload(
-            self.surroundings.new_id(), channel=channel.name, now=now, dashboard_url=self.dashboard_url
+            self.new_id(), channel=channel.name, now=now, dashboard_url=self.dashboard_url
         )
         message = Message(event_id=None, kind="test", number=1, payload=payload)
         (delivery,) = self.outbox.put(tx, message, channels=[channel.id], now=now)

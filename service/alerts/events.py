@@ -137,14 +137,16 @@ class EventBook:
 
     def _resolve(self, tx: Connection, rule: Rule, *, step: Resolve, now: datetime) -> list[Happened]:
         event = step.event
-        text = wording.ending(rule, event.subject, reading=step.reading)
+        value = None if step.reading is None else step.reading.value
         values: dict[str, Any] = {"state": "resolved", "resolved_at": now}
-        if step.reading is not None:
-            values["value"] = step.reading.value
+        if value is not None:
+            values["value"] = value
         if not _change(tx, event, values, _as_clear(event)):
             return []
+        facts = _facts_of(tx, event.id)
+        text = wording.ending(rule, str(facts.details.get("about") or event.subject), value=value)
         if event.told:
-            facts = msgspec.structs.replace(_facts_of(tx, event.id), summary=text)
+            facts = msgspec.structs.replace(facts, summary=text)
             self._send(tx, rule, kind="resolved", facts=facts, number=1, now=now)
         return [Happened("resolved", rule.name, event.subject, event.severity, text)]
 
@@ -153,7 +155,8 @@ class EventBook:
         new = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
         event_id = self._new_id()
         statement = new(alert_event).values(id=event_id, **values).on_conflict_do_nothing()
-        return event_id if tx.execute(statement).rowcount else None
+        made: UUID | None = tx.execute(statement.returning(_EVENT.id)).scalar()
+        return made
 
     def _send(
         self, tx: Connection, rule: Rule, *, kind: MessageKind, facts: EventFacts, number: int, now: datetime

@@ -75,13 +75,13 @@ class Outbox:
         """*message* for each channel, unless it is there already; returns the ids of the new ones."""
         new = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
         fields = msgspec.structs.asdict(message)
-        made = []
+        made: list[UUID] = []
         for channel in sorted(channels):
             message_id = self._new_id()
             values = {**fields, "id": message_id, "channel_id": channel, "due_at": now, "created_at": now}
             statement = new(alert_delivery).values(**values, state="waiting", attempts=0)
-            if tx.execute(statement.on_conflict_do_nothing()).rowcount:
-                made.append(message_id)
+            written = statement.on_conflict_do_nothing().returning(_DELIVERY.id)
+            made += tx.scalars(written).all()
         return made
 
     def claim(

@@ -6,7 +6,7 @@ The same sums as live readings: from the rollups where they have the dimensions,
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Executable
 
 from service.reporting import queries
 from service.reporting.dimensions import ROLLUP, Filters
@@ -71,10 +71,13 @@ def _read(
 ) -> dict[int, dict[Group, Vector]]:
     width = 1 + len(group_by)
     by_rollup = {*group_by, *filters} <= ROLLUP.keys()
-    query = queries.rollup_usage if by_rollup else queries.record_usage
-    more = {"bins": True} if by_rollup else {}
     found: dict[int, dict[Group, Vector]] = {}
-    for row in tx.execute(query(pieces, group_by=group_by, filters=filters, **more)):
+    statement: Executable = (
+        queries.rollup_usage(pieces, group_by=group_by, filters=filters, bins=True)
+        if by_rollup
+        else queries.record_usage(pieces, group_by=group_by, filters=filters)
+    )
+    for row in tx.execute(statement):
         vector = [0] * WIDTH
         vector[: len(row) - width] = [int(value or 0) for value in row[width:]]
         mine = found.setdefault(int(row[0]), {})

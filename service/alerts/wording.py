@@ -55,12 +55,9 @@ def report(rule: Rule, details: Mapping[str, Any]) -> str:
     return f"{details['requests']} requests for {details['cost_usd']} USD in {rule.window}{against}"
 
 
-def ending(rule: Rule, subject: str, *, reading: Reading | None) -> str:
-    """What is said when an alert has ended."""
-    about = subject if reading is None else str(reading.details.get("about") or subject)
-    now = ""
-    if reading is not None and reading.value is not None:
-        now = f", now {amount(rule, reading.value)}"
+def ending(rule: Rule, about: str, *, value: float | None) -> str:
+    """What is said when an alert has ended; *value* is what its metric is now, if that is known."""
+    now = "" if value is None else f", now {amount(rule, value)}"
     return f"{about}: {rule.name} is over{now}"
 
 
@@ -77,5 +74,5 @@ def amount(rule: Rule, value: float) -> str:
             return f"{value:.0f} ms"
         case "minutes":
             return f"{value:.0f} minutes"
-        case "count":
+        case _:
             return f"{value:.0f}"

@@ -5,7 +5,7 @@ key, end user or model an allowance of its own; the `subject` then tells them ap
 scope. `hard` budgets refuse, `soft` ones only count.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -112,6 +112,9 @@ class BudgetBook:
 
     def __len__(self) -> int:
         return len(self._budgets)
+
+    def __iter__(self) -> Iterator[Budget]:
+        return iter(self._budgets.values())
 
     def find(self, budget_id: str) -> Budget | None:
         """The budget with this id."""

@@ -45,6 +45,16 @@ COMMANDS: Mapping[str, Place] = {
     "prices": Place(
         "service.cli.prices:prices", "Show, set, import and update prices; rate past usage again."
     ),
+    "upstreams": Place(
+        "service.cli.upstreams:upstreams", "List, show and test the upstreams of the settings."
+    ),
+    "admin-keys": Place(
+        "service.cli.admin_keys:admin_keys", "Create, list and revoke keys of the admin API."
+    ),
+    "accounts": Place(
+        "service.cli.accounts:accounts", "Who may use the dashboard: create, reset, disable, role."
+    ),
+    "audit": Place("service.cli.audit:audit", "Who changed what; prove that the log of it was not changed."),
     "usage": Place("service.cli.usage:usage", "Usage and cost, by any dimension."),
     "reconcile": Place(
         "service.cli.reconcile:reconcile", "Our books beside a provider's usage or cost report."
@@ -55,6 +65,9 @@ COMMANDS: Mapping[str, Place] = {
     ),
     "check": Place(
         "service.cli.check:check", "Prove that records and rollups agree, to the last nano-dollar."
+    ),
+    "rollups": Place(
+        "service.cli.rollups:rollups", "Compute the sums that reports read from the records again."
     ),
     "config": Place("service.cli.config:config", "Show the effective settings and where each comes from."),
     "doctor": Place(

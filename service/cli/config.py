@@ -10,6 +10,7 @@ import msgspec
 from service.cli.options import config_option, json_option
 from service.cli.output import print_json, print_table
 from service.settings import Loaded, Secret, survey
+from service.settings.catalogue import SECRET_VARIABLES, SECTIONS
 
 
 @click.group()
@@ -44,14 +45,14 @@ def effective(loaded: Loaded) -> list[tuple[str, Any]]:
     """Dotted key and value of every setting, fit to be shown."""
     settings = loaded.settings
     found: list[tuple[str, Any]] = []
-    for section in ("store", "relay", "accounting", "dashboard"):
+    for section in SECTIONS:
         for name, value in msgspec.structs.asdict(getattr(settings, section)).items():
             found.append((f"{section}.{name}", _fit(value)))
     found[0] = ("store.url", settings.store.safe_url)
     for index, upstream in enumerate(settings.upstreams):
         for name, value in msgspec.structs.asdict(upstream).items():
             found.append((f"upstreams[{index}].{name}", _fit(value)))
-    return [*found, ("admin_key", _fit(settings.admin_key)), ("secret_key", _fit(settings.secret_key))]
+    return [*found, *((name, _fit(getattr(settings, name))) for name in SECRET_VARIABLES)]
 
 
 def _fit(value: Any) -> Any:

@@ -105,8 +105,8 @@ class Leadership:
         with self._store.write() as tx:
             new = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
             first = new(leadership).values(name=NAME, holder=self._holder, fence=1, beat=1)
-            made = tx.execute(first.on_conflict_do_nothing()).rowcount
-        if made:
+            made = tx.scalar(first.on_conflict_do_nothing().returning(_ROW.fence))
+        if made is not None:
             self._lead(1, began=began)
 
     def _take_over(self, fence: int, beat: int) -> None:

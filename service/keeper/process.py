@@ -38,6 +38,7 @@ from service.relay.context import Clock
 from service.settings import Settings
 from service.store.revision import RevisionPoller
 from service.store.types import from_micros
+from service.telemetry import names
 from service.telemetry.pipeline import telemetry_for
 from service.usage.tokens import TokenUsage
 
@@ -76,6 +77,7 @@ class KeeperProcess:
     def start(self) -> None:
         """Start the threads."""
         if self.telemetry is not None:
+            self.telemetry.watch(lambda: {names.KEEPER_LEADS.name: self.leadership.leads})
             self.telemetry.start()
         self.runner.start()
 
@@ -164,7 +166,7 @@ class KeeperProcess:
             self.store,
             EventBook(
                 self.desk.outbox,
-                new_id=self.desk.surroundings.new_id,
+                new_id=self.desk.new_id,
                 dashboard_url=self.desk.dashboard_url,
             ),
             zone=ZoneInfo(self.settings.accounting.reporting_timezone),

@@ -11,12 +11,14 @@ import os
 import secrets
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
 from sqlalchemy import Connection
 
 from service.audit.trail import AuditTrail
+from service.content.vault import Vault
 from service.errors import ConfigurationError
 from service.settings import Settings
 from service.store.engine import Store
@@ -100,6 +102,11 @@ def audit_trail(root: bytes, *, now: Callable[[], datetime]) -> AuditTrail:
 def account_key(root: bytes) -> bytes:
     """What the dashboard's sessions, links and sign-in counters are digested with."""
     return derive(root, "dashboard accounts")
+
+
+def content_vault(root: bytes) -> Vault:
+    """What captured content is sealed with."""
+    return Vault(partial(derive, root))
 
 
 def fingerprint(root: bytes) -> str:

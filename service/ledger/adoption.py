@@ -44,10 +44,11 @@ class AdoptionLoop:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            self._once()
+            self.adopt_now()
             self._stopped.wait(self._interval_s)
 
-    def _once(self) -> None:
+    def adopt_now(self) -> None:
+        """Adopt once, in the caller's thread; what goes wrong is logged."""
         try:
             found = recover(
                 self._directory, store_all=self._batches.store_all, rate=self._rate, settled=self._settled

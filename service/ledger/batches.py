@@ -59,8 +59,14 @@ class BatchWriter:
             self.store(batch[middle:])
 
     def _bury(self, record: RequestRecord, error: Exception) -> None:
-        reason = str(getattr(error, "orig", error))
+        reason = _reason(getattr(error, "orig", error))
         self._writer.bury(record, error=reason)
         self._alarm(
             f"record {uuid_text(record.id)} is refused by the store and kept as a dead letter: {reason}"
         )
+
+
+def _reason(error: Exception) -> str:
+    """What PostgreSQL says of an error without its details, which quote the row."""
+    said = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    return said or str(error)

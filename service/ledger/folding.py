@@ -8,13 +8,13 @@ that no upstream serves is the client's invention and would grow the rollups wit
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from service.ledger.record import RequestRecord
 from service.store.histogram import DURATION_BINS, EDGES_MS, TTFT_BINS
-from service.store.tables import (
+from service.store.measure_columns import (
     COST_STATUSES,
     REPORTED_CLASSES,
     ROLLUP_MEASURES,
@@ -32,6 +32,7 @@ Key = tuple[int, str, str, str, str, str, str]
 Measures = list[int | None]
 """One value for each of `ROLLUP_MEASURES`."""
 Folded = dict[Key, Measures]
+K = TypeVar("K")
 
 KEY_FIELDS = (
     "started_at",
@@ -164,7 +165,7 @@ def coarser(folded: Folded, *, length_micros: int) -> Folded:
     return merged
 
 
-def merge(folded: Folded, more: Folded) -> None:
+def merge(folded: dict[K, Measures], more: Mapping[K, Measures]) -> None:
     """Add *more* to *folded*, in place."""
     for key, measures in more.items():
         present = folded.get(key)

@@ -80,6 +80,11 @@ class Journal:
         return self._chain.size
 
     @property
+    def bytes_used(self) -> int:
+        """What of it holds records that the store does not have yet."""
+        return self._used
+
+    @property
     def nearly_full(self) -> bool:
         """Whether 80 % of the size cap hold records that the store does not have yet."""
         return self._used > WARN_SHARE * self._max_bytes

@@ -8,7 +8,7 @@ stays in the journal only and is read back from there later.
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import msgspec
 
@@ -29,18 +29,10 @@ Waiter = tuple[asyncio.AbstractEventLoop, "asyncio.Future[None]"]
 class Recorder:
     """`put` on the event loop; a thread of its own writes."""
 
-    def __init__(
-        self,
-        batches: BatchWriter,
-        journal: Journal,
-        *,
-        alarm: Alarm,
-        observe: Callable[[list[RequestRecord]], None] | None = None,
-    ) -> None:
+    def __init__(self, batches: BatchWriter, journal: Journal, *, alarm: Alarm) -> None:
         self._batches = batches
         self._journal = journal
         self._alarm = alarm
-        self._observe = observe
         self._queue: deque[RequestRecord] = deque()
         self._waiters: dict[bytes, Waiter] = {}
         self._wake = threading.Event()
@@ -57,6 +49,14 @@ class Recorder:
     def backlog(self) -> int:
         """Completed records in memory that the store does not have yet."""
         return len(self._queue)
+
+    @property
+    def oldest(self) -> RequestRecord | None:
+        """The record in memory that has waited longest for the store."""
+        try:
+            return self._queue[0]
+        except IndexError:
+            return None
 
     def put(self, record: RequestRecord, *, may_spill: bool = True) -> None:
         """Take a completed record that is in the journal already."""
@@ -128,8 +128,6 @@ class Recorder:
                 self._queue.popleft()
             self._journal.stored([record.id for record in batch])
             self._wake_waiters(batch)
-            if self._observe is not None:
-                self._observe(batch)
         for segment, content in self._journal.take_spilled():
             self._batches.store_all(
                 record for record in completed(content) if not self._journal.in_memory(record.id)

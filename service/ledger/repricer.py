@@ -26,8 +26,9 @@ from service.pricing.pricebook import PriceBook
 from service.reporting.dimensions import Filters, filter_record, require_usable
 from service.reporting.snapshots import extent
 from service.store.engine import Store
+from service.store.measure_columns import TOKEN_COLUMNS
 from service.store.spans import started_within
-from service.store.tables import TOKEN_COLUMNS, ledger_entry, request_record
+from service.store.tables import ledger_entry, request_record
 from service.store.types import from_micros, to_micros
 
 BATCH = 500

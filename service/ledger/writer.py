@@ -22,8 +22,9 @@ from sqlalchemy.dialects import postgresql
 from service.budgets.charges import Spending
 from service.budgets.settling import settle_flush
 from service.errors import StoreUnavailableError
+from service.ledger import rollups
 from service.ledger.record import NOT_STORED, RequestRecord, clip
-from service.ledger.rollups import fold, upsert
+from service.logs import get_logger
 from service.store.engine import Store
 from service.store.tables import dead_letter, request_record
 from service.store.types import RecordId, from_micros
@@ -43,12 +44,19 @@ _STATEMENT_ROWS = (400, 100, 25, 5, 1)
 _encode = msgspec.json.Encoder().encode
 
 
-class Writer:
-    """Writes batches of records; one transaction a batch."""
+Observer = Callable[[Sequence[RequestRecord]], object]
 
-    def __init__(self, store: Store, *, clock: Callable[[], int]) -> None:
+
+class Writer:
+    """Writes batches of records; one transaction a batch.
+
+    *observers* are told of new records once they are committed, each record once, on the thread that wrote it.
+    """
+
+    def __init__(self, store: Store, *, clock: Callable[[], int], observers: Sequence[Observer] = ()) -> None:
         self._store = store
         self._clock = clock
+        self._observers = observers
         self._postgres_insert = _postgres_insert()
 
     def write(self, records: Sequence[RequestRecord]) -> int:
@@ -61,22 +69,32 @@ class Writer:
         for record in records:
             batch.setdefault(record.id, record)
         try:
-            return self._write(list(batch.values()))
+            fresh = self._write(list(batch.values()))
         except _UNREACHABLE as error:
             raise StoreUnavailableError(f"the store {self._store} cannot be used now: {error}") from error
+        if fresh:
+            self._tell(fresh)
+        return len(fresh)
 
-    def _write(self, batch: list[RequestRecord]) -> int:
+    def _tell(self, fresh: Sequence[RequestRecord]) -> None:
+        for observe in self._observers:
+            try:
+                observe(fresh)
+            except Exception as error:  # noqa: BLE001  (the records are stored; nobody else's trouble is theirs)
+                get_logger().error("observer_failed", exc_info=error)
+
+    def _write(self, batch: list[RequestRecord]) -> list[RequestRecord]:
         if not batch:
-            return 0
+            return []
         with self._store.write() as tx:
             if self._store.is_sqlite:
                 fresh = _insert_sqlite(tx, batch)
             else:
                 fresh = self._insert_postgres(tx, batch)
             if fresh:
-                upsert(tx, fold(fresh))
+                rollups.record(tx, fresh)
                 _settle(tx, fresh)
-            return len(fresh)
+            return fresh
 
     def bury(self, record: RequestRecord, *, error: str) -> None:
         """Keep a record that the store refuses in the dead-letter table."""

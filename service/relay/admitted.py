@@ -2,6 +2,7 @@
 
 import msgspec
 
+from service.content.policy import Capture
 from service.ledger.idempotency import Claim
 from service.ledger.record import Opening
 from service.relay.headers import Headers
@@ -22,3 +23,5 @@ class Admitted(msgspec.Struct, frozen=True):
     holds: Holds = NO_HOLDS
     claim: Claim | None = None
     """Of the request's Idempotency-Key."""
+    capture: Capture | None = None
+    """What is kept of its content; None keeps nothing."""

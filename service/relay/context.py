@@ -6,6 +6,7 @@ from typing import Protocol
 import msgspec
 
 from service.budgets.policy import BudgetBook
+from service.content.capturer import Capturer
 from service.keys.snapshot import KeySnapshot
 from service.ledger.journal import Journal
 from service.ledger.recorder import Recorder
@@ -40,6 +41,11 @@ class Clock(msgspec.Struct, frozen=True):
 
 class Interruptible(Protocol):
     """Something that a shutdown can end."""
+
+    @property
+    def streaming(self) -> bool:
+        """Whether the client asked for a stream."""
+        ...
 
     def interrupt(self) -> None:
         """End now; what was measured so far is recorded."""
@@ -81,9 +87,12 @@ class RelayContext(msgspec.Struct, kw_only=True, eq=False):
     holding: Holding
     idempotency: IdempotencyKeys
     clock: Clock
+    capturer: Capturer
     retry_allowance: RetryAllowance = msgspec.field(default_factory=RetryAllowance)
     calibrations: Calibrations = msgspec.field(default_factory=Calibrations)
     exchanges: set[Interruptible] = msgspec.field(default_factory=set)
     refuses_stream_options: set[str] = msgspec.field(default_factory=set)
+    traced: bool = False
+    """Whether spans are exported, so that a caller's `traceparent` is kept with its record."""
     disconnect_drains: int = 0
     draining: bool = False

@@ -1,7 +1,6 @@
 """The door of the relay: who asks, what for, and which upstreams may serve it; or a refusal, which is recorded too."""
 
-import ipaddress
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -19,7 +18,7 @@ from service.keys.snapshot import KeyGrant, KeyRefusal
 from service.keys.token import bearer_token
 from service.ledger.idempotency import Claim
 from service.ledger.record import Opening, begin_record, clip, uuid7, uuid_text
-from service.logs import get_logger
+from service.logs import get_logger, request_id
 from service.relay.admitted import Admitted
 from service.relay.attribution import attribute
 from service.relay.body import ClientGoneError, Receive, Send, read_body
@@ -31,7 +30,9 @@ from service.relay.holds import Question
 from service.relay.reply import Reply
 from service.relay.request import ChatRequest, parse
 from service.relay.wrong_keys import FailureLimiter
+from service.settings.proxies import TrustedProxies
 from service.store.types import from_micros
+from service.telemetry import trace_context
 from service.upstream.provider import Provider
 
 GONE = Failure(499, "client_disconnect", None, "client_disconnect")
@@ -48,7 +49,7 @@ class Door:
     def __init__(self, context: RelayContext) -> None:
         self._context = context
         self._limiter = FailureLimiter()
-        self._trusted = tuple(ipaddress.ip_network(text) for text in context.settings.trusted_proxies)
+        self._proxies = TrustedProxies(context.settings.trusted_proxies)
 
     async def chat_completions(
         self, headers: Headers, client: str | None, *, receive: Receive, send: Send
@@ -129,6 +130,7 @@ class Door:
         clock = self._context.clock
         micros = clock.micros()
         identifier = uuid7(micros, clock.random_bytes(8))
+        request_id.set(identifier)
         agent = header(headers, b"user-agent")
         return Opening(
             id=identifier,
@@ -141,24 +143,16 @@ class Door:
 
     def _address(self, headers: Headers, client: str | None) -> str | None:
         """The peer, or behind trusted proxies the last address that none of them is."""
-        if not self._trusted or client is None or not _within(client, self._trusted):
-            return client
-        forwarded = b",".join(value for name, value in headers if name == b"x-forwarded-for").decode(
-            "latin-1"
-        )
-        for hop in reversed([part.strip() for part in forwarded.split(",") if part.strip()]):
-            if not _is_address(hop):
-                return client
-            client = hop
-            if not _within(hop, self._trusted):
-                break
-        return client
+        forwarded = b",".join(value for name, value in headers if name == b"x-forwarded-for")
+        return self._proxies.client(client, forwarded=forwarded.decode("latin-1"))
 
     async def _admit(
         self, opening: Opening, headers: Headers, *, started: float, receive: Receive
     ) -> Admitted:
         context = self._context
         grant = self.authenticate(opening, headers)
+        if context.traced:
+            opening.traceparent = trace_context.of_headers(headers)
         self._require_open()
         body = await self._read(headers, receive)
         opening.bytes_in = len(body)
@@ -182,7 +176,9 @@ class Door:
             prices=context.configuration.value.prices,
         )
         context.retry_allowance.earn()
-        return Admitted(opening, request, body, headers, candidates, started, holds, claim)
+        return Admitted(
+            opening, request, body, headers, candidates, started, holds, claim, capture=grant.capture
+        )
 
     async def _claim(self, opening: Opening, headers: Headers, body: bytes) -> Claim | None:
         value = header(headers, b"idempotency-key")
@@ -280,20 +276,3 @@ class Door:
 def _attribute(opening: Opening, headers: Headers, request: ChatRequest | None) -> None:
     declared = attribute(headers, request)
     opening.end_user, opening.session, opening.tags = declared.end_user, declared.session, declared.tags
-
-
-def _within(address: str, networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    mapped = getattr(parsed, "ipv4_mapped", None) or parsed
-    return any(mapped.version == network.version and mapped in network for network in networks)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

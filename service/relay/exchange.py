@@ -19,6 +19,7 @@ from service.relay.attempt import OK_STATUSES, Attempt, Times
 from service.relay.body import Receive, Send
 from service.relay.context import Interruptible, RelayContext
 from service.relay.forward import BodyForward, Ending, answer_failure, ending_of, forward_stream
+from service.relay.recording import Recording
 from service.relay.reply import Reply
 from service.relay.request import with_model, with_output_cap, with_usage_option
 from service.upstream.client import UpstreamCall, UpstreamRequest
@@ -56,6 +57,9 @@ class Exchange(Interruptible):
         self._option_refused = False
         self._gave_way: tuple[Attempt, Ending] | None = None
         self._drain_timer: asyncio.TimerHandle | None = None
+        self._recording: Recording | None = None
+        if admitted.capture is not None:
+            self._recording = Recording(context.capturer, admitted.capture, body=admitted.body)
 
     async def run(self) -> None:
         """Answer the client. Raises JournalFullError where not even the first attempt could be recorded."""
@@ -67,6 +71,8 @@ class Exchange(Interruptible):
             self._context.exchanges.discard(self)
             watch.cancel()
             self._end_drain()
+            if self._recording is not None:
+                self._recording.finish(self._attempt)
 
     @property
     def streaming(self) -> bool:
@@ -141,6 +147,8 @@ class Exchange(Interruptible):
             call = self._context.client.call(
                 self._upstream_request(attempt, ask_usage=ask_usage), timeouts=provider.timeouts
             )
+            if self._recording is not None:
+                call = self._recording.of(call)
             self._call = call
             if self.reply.gone or self._interrupted:  # while the attempt before this one was being given up
                 call.abort()

@@ -13,20 +13,14 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Table, select
 
-from service.reporting import impossible, measures, queries
+from service.reporting import dimension_check, impossible, measures, queries
 from service.reporting.dimensions import ROLLUP
 from service.reporting.intervals import QUARTER, Span
 from service.reporting.snapshots import extent, snapshot
 from service.store.engine import Store
 from service.store.histogram import DURATION_BINS, TTFT_BINS
-from service.store.tables import (
-    ROLLUP_BINS,
-    ROLLUP_DIMENSIONS,
-    ROLLUP_SUMS,
-    usage_rollup,
-    usage_rollup_day,
-    usage_rollup_hour,
-)
+from service.store.measure_columns import ROLLUP_BINS, ROLLUP_SUMS
+from service.store.tables import ROLLUP_DIMENSIONS, usage_rollup, usage_rollup_day, usage_rollup_hour
 
 DAY = timedelta(days=1)
 MAX_DIFFERENCES = 1_000
@@ -53,29 +47,37 @@ class Difference(msgspec.Struct, frozen=True):
 def check(
     store: Store,
     *,
+    since: datetime | None = None,
     settled_before: datetime | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Difference]:
     """Compare everything; the first `MAX_DIFFERENCES` of what differs, and nothing when the books agree.
 
     A request that began after *settled_before* may still wait for its final attempt. *progress* is told days
-    done and days in all.
+    done and days in all. With *since*, only the days from there on, without what needs a look at every record.
     """
-    return list(islice(_differences(store, settled_before, progress), MAX_DIFFERENCES))
+    return list(islice(_differences(store, since, settled_before, progress), MAX_DIFFERENCES))
 
 
 def _differences(
-    store: Store, settled_before: datetime | None, progress: Callable[[int, int], None] | None
+    store: Store,
+    since: datetime | None,
+    settled_before: datetime | None,
+    progress: Callable[[int, int], None] | None,
 ) -> Iterator[Difference]:
     with snapshot(store) as tx:
-        days = _days(tx)
+        days = [day for day in _days(tx) if since is None or day.until > since]
     for number, day in enumerate(days):
         with snapshot(store) as tx:
             yield from _rollups_differ(tx, day)
+            for finding in dimension_check.findings(tx, day):
+                yield Difference(*finding)
             for finding in impossible.findings(tx, day, settled_before=settled_before):
                 yield Difference(*finding)
         if progress is not None:
             progress(number + 1, len(days))
+    if since is not None:
+        return
     with snapshot(store) as tx:
         for finding in impossible.lost_entries(tx):
             yield Difference(*finding)

@@ -12,7 +12,7 @@ from service.pricing.money import format_usd
 from service.reporting.measures import MEASURES
 from service.reporting.percentiles import percentile_ms
 from service.store.histogram import BINS
-from service.store.tables import COST_STATUSES, REPORTED_CLASSES, TOKEN_COLUMNS, USAGE_SOURCES
+from service.store.measure_columns import COST_STATUSES, REPORTED_CLASSES, TOKEN_COLUMNS, USAGE_SOURCES
 
 
 class Measures(msgspec.Struct, frozen=True, kw_only=True):

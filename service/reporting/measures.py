@@ -14,7 +14,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 
 from service.store.histogram import EDGES_MS
-from service.store.tables import (
+from service.store.measure_columns import (
     COST_STATUSES,
     REPORTED_CLASSES,
     ROLLUP_BINS,
@@ -23,8 +23,8 @@ from service.store.tables import (
     ROLLUP_SUMS,
     TOKEN_COLUMNS,
     USAGE_SOURCES,
-    request_record,
 )
+from service.store.tables import request_record
 
 ERRORS = ("upstream_error", "midstream_error", "truncated", "timeout", "interrupted", "rejected_unavailable")
 REFUSALS = ("rejected_auth", "rejected_request", "rejected_rate_limit", "rejected_budget")

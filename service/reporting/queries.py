@@ -58,16 +58,23 @@ def rollup_usage(
     """
     parts = [
         _rollup_part(table, pieces, group_by=group_by, filters=filters, bins=bins)
-        for table, pieces in zip(LEVELS.values(), _split(spans), strict=True)
+        for table, pieces in zip(LEVELS.values(), split(list(enumerate(spans))), strict=True)
         if pieces
     ]
     return union_all(*parts) if len(parts) > 1 else parts[0]
 
 
-def record_usage(spans: Sequence[Span], *, group_by: Sequence[str], filters: Filters) -> Select[Any]:
-    """The same from the records, by any dimension, without histograms."""
-    numbered = _numbered_ids(spans)
-    changed = changes(spans[0], last=spans[-1])
+def record_usage(
+    spans: Sequence[Span],
+    *,
+    group_by: Sequence[str],
+    filters: Filters,
+    numbers: Sequence[int] | None = None,
+) -> Select[Any]:
+    """The same from the records, by any dimension, without histograms; *numbers* are those of *spans* if not 0, 1, …"""
+    numbered = _numbered_ids(spans, numbers=numbers)
+    first, last = min(span.since for span in spans), max(span.until for span in spans)
+    changed = changes(Span(first, last), last=Span(first, last))
     keys = _record_keys(numbered, group_by)
     source = _records(numbered, tags="tag" in group_by).outerjoin(
         changed, changed.c.record_id == request_record.c.id
@@ -148,10 +155,10 @@ def _rollup_part(
     )
 
 
-def _split(spans: Sequence[Span]) -> list[list[tuple[int, Span]]]:
+def split(numbered: Sequence[tuple[int, Span]]) -> list[list[tuple[int, Span]]]:
     """The numbered spans in pieces for each of `LEVELS`: as many whole days as there are, then hours, then quarters."""
     pieces: list[list[tuple[int, Span]]] = [[] for _ in LEVELS]
-    for number, span in enumerate(spans):
+    for number, span in numbered:
         rest = [span]
         for level, length in enumerate(LEVELS):
             left: list[Span] = []
@@ -174,7 +181,7 @@ def _ceil(instant: datetime, length: timedelta) -> datetime:
     return instant + (EPOCH - instant) % length
 
 
-def _numbered_ids(spans: Sequence[Span]) -> CTE:
+def _numbered_ids(spans: Sequence[Span], *, numbers: Sequence[int] | None = None) -> CTE:
     """Numbered spans with the range of ids that their records have."""
     names = values(
         column(SPAN, Integer),
@@ -186,7 +193,7 @@ def _numbered_ids(spans: Sequence[Span]) -> CTE:
     )
     rows = [
         (number, span.since, span.until, id_floor(span.since), id_ceiling(span.until))
-        for number, span in enumerate(spans)
+        for number, span in zip(numbers or range(len(spans)), spans, strict=True)
     ]
     return names.data(rows).cte()
 

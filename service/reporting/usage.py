@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from service.reporting import queries
+from service.reporting.by_value import OTHER, OTHER_SHOWN, dimension_of, usage_by_value
 from service.reporting.dimensions import ROLLUP, Filters, require_known, require_usable
 from service.reporting.figures import Measures, Sums, figures
 from service.reporting.intervals import Interval, Span, buckets, time_zone, widened
@@ -43,7 +44,7 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UsageReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows by start, then by cost; *total* is over all of them."""
+    """Rows by start, then by cost; *total* counts every record once, also where it has several tags."""
 
     since: datetime
     until: datetime
@@ -61,16 +62,11 @@ def usage_report(tx: Connection, query: UsageQuery) -> UsageReport:
     span = widened(query.since, query.until)
     zone = time_zone(query.timezone)
     spans = [span] if query.interval is None else buckets(span, interval=query.interval, zone=zone)
-    if {*query.group_by, *query.filters} <= ROLLUP.keys():
-        found = _from_rollups(tx, query, spans)
-    else:
-        found = _from_records(tx, query, spans)
+    found = _sums(tx, query, spans)
     if not query.group_by:
         for number in range(len(spans)):
             found.setdefault((number,), Sums())
-    total = Sums()
-    for sums in found.values():
-        total.add(sums)
+    total = _total(tx, query, span, found=found)
     return UsageReport(
         since=span.since,
         until=span.until,
@@ -80,6 +76,30 @@ def usage_report(tx: Connection, query: UsageQuery) -> UsageReport:
         rows=_rows(tx, query.group_by, spans=spans, found=found),
         total=figures(total),
     )
+
+
+def _sums(tx: Connection, query: UsageQuery, spans: Sequence[Span]) -> dict[tuple[Any, ...], Sums]:
+    """By number of the span and dimensions; from the rollups wherever they have the answer."""
+    if {*query.group_by, *query.filters} <= ROLLUP.keys():
+        return _from_rollups(tx, query, spans)
+    dimension = dimension_of(query.group_by, query.filters)
+    if dimension is not None:
+        found = usage_by_value(tx, dimension, spans, group_by=query.group_by, filters=query.filters)
+        if found is not None:
+            return found
+    return _from_records(tx, query, spans)
+
+
+def _total(tx: Connection, query: UsageQuery, span: Span, *, found: Mapping[tuple[Any, ...], Sums]) -> Sums:
+    """All of *found*; where its rows count records twice, or know no percentiles, asked for by itself."""
+    rows_differ = "tag" in query.group_by or dimension_of(query.group_by, query.filters) is not None
+    if query.group_by and rows_differ:
+        whole = msgspec.structs.replace(query, interval=None, group_by=())
+        return _sums(tx, whole, [span]).get((0,)) or Sums()
+    total = Sums()
+    for sums in found.values():
+        total.add(sums)
+    return total
 
 
 def _from_rollups(tx: Connection, query: UsageQuery, spans: Sequence[Span]) -> dict[tuple[Any, ...], Sums]:
@@ -146,7 +166,7 @@ def _dimensions(
             dimensions["key_id"] = value or None
             dimensions["key_name"] = names.get(value)
         else:
-            dimensions[name] = value or None
+            dimensions[name] = OTHER_SHOWN if value == OTHER else value or None
     return dimensions
 
 

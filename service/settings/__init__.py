@@ -8,23 +8,29 @@ from service.settings.secret import Secret
 from service.settings.upstreams import with_simulator
 from service.settings.values import (
     AccountingSettings,
+    AlertSettings,
     BudgetSettings,
+    ContentSettings,
     DashboardSettings,
     RelaySettings,
     Settings,
     StoreSettings,
+    TelemetrySettings,
     UpstreamSettings,
 )
 
 __all__ = [
     "AccountingSettings",
+    "AlertSettings",
     "BudgetSettings",
+    "ContentSettings",
     "DashboardSettings",
     "Loaded",
     "RelaySettings",
     "Secret",
     "Settings",
     "StoreSettings",
+    "TelemetrySettings",
     "UpstreamSettings",
     "load",
     "survey",

@@ -10,10 +10,13 @@ from msgspec import inspect
 from service.settings.secret import Secret
 from service.settings.values import (
     AccountingSettings,
+    AlertSettings,
     BudgetSettings,
+    ContentSettings,
     DashboardSettings,
     RelaySettings,
     StoreSettings,
+    TelemetrySettings,
     UpstreamSettings,
 )
 
@@ -22,11 +25,23 @@ SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "relay": RelaySettings,
     "accounting": AccountingSettings,
     "budgets": BudgetSettings,
+    "alerts": AlertSettings,
     "dashboard": DashboardSettings,
+    "telemetry": TelemetrySettings,
+    "content": ContentSettings,
 }
 UPSTREAMS = "upstreams"
 FILE_VARIABLE = "TOLLKEEPER_CONFIG"
-SECRET_VARIABLES = {"admin_key": "TOLLKEEPER_ADMIN_KEY", "secret_key": "TOLLKEEPER_SECRET_KEY"}
+SECRET_VARIABLES = {
+    "admin_key": "TOLLKEEPER_ADMIN_KEY",
+    "secret_key": "TOLLKEEPER_SECRET_KEY",
+    "otlp_headers": "OTEL_EXPORTER_OTLP_HEADERS",
+}
+STANDARD_VARIABLES = {
+    "telemetry.otlp_endpoint": "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "telemetry.traces_sample_ratio": "OTEL_TRACES_SAMPLER_ARG",
+}
+"""Variables of OpenTelemetry's own, which platforms set for every program: they count where nothing else is set."""
 SHORT_VARIABLES = {
     "relay.host": "TOLLKEEPER_HOST",
     "relay.port": "TOLLKEEPER_PORT",
@@ -125,6 +140,8 @@ def _text(info: inspect.StrType) -> str:
 
 
 def _number(info: inspect.IntType | inspect.FloatType) -> str:
+    if isinstance(info, inspect.FloatType) and info.gt is None:
+        return f"a number {_range(info)}"
     noun = "an integer" if isinstance(info, inspect.IntType) else "a number of seconds"
     return f"{noun} {_range(info)}"
 

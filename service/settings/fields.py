@@ -18,13 +18,23 @@ def convert(raw: Any, entry: Entry, *, key: str, source: str) -> Any:
 
 
 def convert_text(raw: str, entry: Entry, *, key: str, source: str) -> Any:
-    """As `convert`, for a value that can only be text: lists are separated by commas."""
+    """As `convert`, for a value that can only be text: lists are separated by commas, tables are JSON."""
     try:
         return msgspec.convert(raw, entry.type, strict=False, dec_hook=_decode)
     except (msgspec.ValidationError, ValueError):
+        if entry.expected.startswith("a table"):
+            return convert(_table(raw), entry, key=key, source=source)
         parts = [part.strip() for part in raw.split(",") if part.strip()]
         is_list = entry.expected.startswith("a list")
         return convert(parts if is_list else raw, entry, key=key, source=source)
+
+
+def _table(raw: str) -> Any:
+    """A table in a variable is a JSON object."""
+    try:
+        return msgspec.json.decode(raw)
+    except msgspec.DecodeError:
+        return raw
 
 
 def _decode(kind: type, raw: Any) -> Any:

@@ -20,14 +20,16 @@ from service.settings.catalogue import (
     FLAGS,
     SECRET_VARIABLES,
     SECTIONS,
+    STANDARD_VARIABLES,
     UPSTREAMS,
     Entry,
 )
-from service.settings.checks import check_network, check_timezone
+from service.settings.checks import check_base_url, check_network, check_timezone
 from service.settings.fields import convert, convert_text
-from service.settings.secret import our_secret
+from service.settings.redaction import check_patterns
+from service.settings.secret import header_list, our_secret
 from service.settings.upstreams import OPENAI_VARIABLE, UpstreamReader, is_our_own, unknown_key
-from service.settings.values import Settings
+from service.settings.values import AlertSettings, Settings
 
 DEFAULT_FILE = Path("tollkeeper.toml")
 
@@ -137,6 +139,9 @@ def _take_environment(environ: Mapping[str, str], *, values: dict[str, Any], ori
         given = [variable for variable in entry.variables if environ.get(variable)]
         if len({environ[variable] for variable in given}) > 1:
             raise ConfigurationError(f"{key}: {' and '.join(given)} are both set and differ; unset one")
+        standard = STANDARD_VARIABLES.get(key, "")
+        if not given and key not in values and environ.get(standard):
+            given = [standard]
         for variable in given[:1]:
             values[key] = convert_text(environ[variable], entry, key=key, source=f"env {variable}")
             origins[key] = f"env {variable}"
@@ -166,7 +171,8 @@ def _secrets(environ: Mapping[str, str], *, origins: dict[str, str]) -> dict[str
     for key, variable in SECRET_VARIABLES.items():
         origins[key] = "default"
         if environ.get(variable):
-            found[key] = our_secret(environ[variable], name=variable)
+            checked = header_list if key == "otlp_headers" else our_secret
+            found[key] = checked(environ[variable], name=variable)
             origins[key] = f"env {variable}"
     return found
 
@@ -177,7 +183,18 @@ def _checked(settings: Settings) -> Settings:
         check_network(text, key="relay.trusted_proxies") for text in settings.relay.trusted_proxies
     )
     relay = msgspec.structs.replace(settings.relay, trusted_proxies=networks)
-    return msgspec.structs.replace(settings, relay=relay)
+    endpoint = check_base_url(settings.telemetry.otlp_endpoint, key="telemetry.otlp_endpoint")
+    telemetry = msgspec.structs.replace(settings.telemetry, otlp_endpoint=endpoint)
+    check_patterns(settings.content.patterns, key="content.patterns")
+    return msgspec.structs.replace(
+        settings, relay=relay, telemetry=telemetry, alerts=_checked_alerts(settings.alerts)
+    )
+
+
+def _checked_alerts(alerts: AlertSettings) -> AlertSettings:
+    networks = tuple(check_network(text, key="alerts.allowed_networks") for text in alerts.allowed_networks)
+    url = alerts.dashboard_url and check_base_url(alerts.dashboard_url, key="alerts.dashboard_url")
+    return msgspec.structs.replace(alerts, allowed_networks=networks, dashboard_url=url)
 
 
 def _client_variables(environ: Mapping[str, str]) -> list[str]:

@@ -97,6 +97,14 @@ def provider_secret(text: str, *, name: str) -> Secret:
     return header_safe(text, name=name)
 
 
+def header_list(text: str, *, name: str) -> Secret:
+    """Headers as OpenTelemetry writes them: `name=value,name=value`, values percent-encoded."""
+    pairs = [member.partition("=") for member in text.split(",") if member.strip()]
+    if not text.isascii() or not text.isprintable() or not all(key.strip() and sign for key, sign, _ in pairs):
+        raise ConfigurationError(f"{name} must hold headers as name=value, separated by commas")
+    return Secret(text)
+
+
 def header_safe(text: str, *, name: str) -> Secret:
     """Refuse what cannot travel in an HTTP header."""
     if not text.isascii() or not text.isprintable() or " " in text:

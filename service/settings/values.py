@@ -104,12 +104,71 @@ class BudgetSettings(_Section, frozen=True, kw_only=True):
     ] = False
 
 
+class AlertSettings(_Section, frozen=True, kw_only=True):
+    """`[alerts]`"""
+
+    allowed_networks: Annotated[
+        tuple[str, ...],
+        _says("Networks (CIDR) that are not public and that channels may call, such as a mail server's."),
+    ] = ()
+    dashboard_url: Annotated[
+        str, _says("Address of the dashboard as people reach it, for the links in messages; empty for none.")
+    ] = ""
+
+
 class DashboardSettings(_Section, frozen=True, kw_only=True):
     """`[dashboard]`"""
 
     enabled: Annotated[bool, _says("Whether `up` starts the dashboard.")] = True
     host: Annotated[str, Meta(min_length=1), _says("Address the dashboard listens on.")] = "127.0.0.1"
     port: Annotated[Port, _says("Port the dashboard listens on.")] = 8501
+    sign_in: Annotated[
+        Literal["password", "none"],
+        _says("Who may look: accounts with a password, or whoever reaches it (then put a login in front of it)."),
+    ] = "password"
+
+
+class TelemetrySettings(_Section, frozen=True, kw_only=True):
+    """`[telemetry]`"""
+
+    enabled: Annotated[
+        bool, _says("Whether spans and metrics are sent to an OpenTelemetry collector.")
+    ] = False
+    otlp_endpoint: Annotated[
+        str, Meta(min_length=1), _says("Base address of the collector; OTLP over HTTP, without `/v1/traces`.")
+    ] = "http://127.0.0.1:4318"
+    traces_sample_ratio: Annotated[
+        float,
+        Meta(ge=0, le=1),
+        _says("Share of the requests without a `traceparent` whose spans are sent; 0 sends none at all."),
+    ] = 1.0
+    metrics_interval_s: Annotated[Seconds, _says("Time between two exports of the metrics.")] = 60.0
+    prometheus: Annotated[
+        Literal["loopback", "key", "open", "off"],
+        _says(
+            "Who may read `/metrics`: programs on this machine and holders of an admin key, only the latter, "
+            "everybody, or nobody."
+        ),
+    ] = "loopback"
+
+
+class ContentSettings(_Section, frozen=True, kw_only=True):
+    """`[content]`: of projects that capture content."""
+
+    max_bytes: Annotated[
+        int,
+        Meta(ge=1024, le=16 * MEBIBYTE),
+        _says("Longest request, and longest answer, that is kept; the rest is cut."),
+    ] = 256 * 1024
+    memory_bytes: Annotated[
+        int,
+        Meta(ge=MEBIBYTE, le=1 << 34),
+        _says("Memory for content that is not written yet; what finds no room is not kept."),
+    ] = 64 * MEBIBYTE
+    patterns: Annotated[
+        dict[str, str],
+        _says('More that is redacted, as bounded regular expressions: `{ employee = "EMP-[0-9]{6}" }`.'),
+    ] = {}
 
 
 class UpstreamSettings(_Section, frozen=True, kw_only=True):
@@ -157,13 +216,17 @@ class UpstreamSettings(_Section, frozen=True, kw_only=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that can be set. The two keys come from the environment only."""
+    """Everything that can be set. Secrets come from the environment only."""
 
     store: StoreSettings = StoreSettings()
     relay: RelaySettings = RelaySettings()
     accounting: AccountingSettings = AccountingSettings()
     budgets: BudgetSettings = BudgetSettings()
+    alerts: AlertSettings = AlertSettings()
     dashboard: DashboardSettings = DashboardSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+    content: ContentSettings = ContentSettings()
     upstreams: tuple[UpstreamSettings, ...] = ()
     admin_key: Secret | None = None
     secret_key: Secret | None = None
+    otlp_headers: Secret | None = None

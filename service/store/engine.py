@@ -43,6 +43,7 @@ class Store:
         else:
             self.engine = create_engine(
                 self.url,
+                hide_parameters=True,  # an error's text is logged; rows are not
                 pool_pre_ping=True,
                 pool_size=4,
                 connect_args={"connect_timeout": 5, "options": "-c statement_timeout=60000"},
@@ -118,6 +119,7 @@ def _sqlite_engine(url: URL) -> Engine:
         raise ConfigurationError(f"store.url: the directory {directory} does not exist; create it")
     engine = create_engine(
         url,
+        hide_parameters=True,
         poolclass=QueuePool,
         pool_size=4,
         max_overflow=16,

@@ -26,10 +26,19 @@ from service.store import (  # noqa: F401  (the same metadata)
     audit_tables,
     budget_tables,
     content_tables,
+    dimension_tables,
     idempotency_tables,
     project_tables,
 )
-from service.store.histogram import DURATION_BINS, TTFT_BINS
+from service.store.measure_columns import (
+    COST_STATUSES,
+    ROLLUP_BINS,
+    ROLLUP_BYTES,
+    ROLLUP_COUNTS,
+    ROLLUP_SUMS,
+    TOKEN_COLUMNS,
+    USAGE_SOURCES,
+)
 from service.store.metadata import metadata as metadata  # noqa: PLC0414  (re-exported: whoever wants it wants the tables)
 from service.store.metadata import one_of
 from service.store.types import JsonText, RecordId, UtcMicros
@@ -93,19 +102,6 @@ OUTCOMES = (
     "rejected_budget",
     "rejected_unavailable",
     "interrupted",
-)
-USAGE_SOURCES = ("provider", "partial", "estimated", "none")
-COST_STATUSES = ("priced", "partial", "assumed", "provider", "unpriced", "free")
-TOKEN_COLUMNS = (
-    "input_tokens",
-    "cache_read_input_tokens",
-    "cache_write_input_tokens",
-    "audio_input_tokens",
-    "image_input_tokens",
-    "output_tokens",
-    "reasoning_output_tokens",
-    "audio_output_tokens",
-    "image_output_tokens",
 )
 
 
@@ -218,21 +214,6 @@ ledger_entry = Table(
 )
 
 ROLLUP_DIMENSIONS = ("key_id", "project", "upstream", "provider", "model", "outcome")
-REPORTED_CLASSES = ("cache_read_input_tokens", "cache_write_input_tokens", "reasoning_output_tokens")
-ROLLUP_SUMS = (*TOKEN_COLUMNS, "cost_nanos", "provider_cost_nanos", "duration_micros", "ttft_micros")
-ROLLUP_BYTES = ("bytes_in", "bytes_out")
-ROLLUP_COUNTS = (
-    "requests",
-    "attempts",
-    "streams",
-    *(f"{name}_reported" for name in REPORTED_CLASSES),
-    *(f"cost_{status}" for status in COST_STATUSES),
-    *(f"usage_{source}" for source in USAGE_SOURCES),
-    "duration_count",
-    "ttft_count",
-)
-ROLLUP_BINS = (*DURATION_BINS, *TTFT_BINS)
-ROLLUP_MEASURES = (*ROLLUP_SUMS, *ROLLUP_BYTES, *ROLLUP_COUNTS, *ROLLUP_BINS)
 
 
 def _rollup(name: str, comment: str) -> Table:

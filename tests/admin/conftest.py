@@ -15,21 +15,32 @@ from service.admin.failures import exception_handlers
 from service.admin.openapi import openapi_config
 from service.admin.organization import create_organization_router
 from service.admin.router import create_admin_router
+from service.alerts.desk import AlertDesk, AlertSurroundings
 from service.audit.trail import AuditTrail
 from service.budgets.registry import BudgetRegistry
+from service.content.registry import ContentRegistry
 from service.keys.admin_registry import AdminKeyRegistry
 from service.keys.projects import ProjectRegistry
 from service.keys.registry import KeyRegistry
-from service.keys.secrets import Peppers
+from service.keys.secrets import Peppers, content_vault
 from service.keys.snapshot import AdminGrant, load_keys
 from service.pricing.upkeep import PriceUpkeep
-from service.settings import Secret
+from service.settings import AlertSettings, Secret, UpstreamSettings
 from service.store.engine import Store
 from service.store.revision import RevisionPoller
 from tests.support.audit import TESTER
 from tests.support.clock import HandClock
 
+UPSTREAMS = (
+    UpstreamSettings(
+        name="spare", base_url="http://127.0.0.1:9000/v1", provider="azure", priority=1, models=("gpt-*",)
+    ),
+    UpstreamSettings(
+        name="openai", base_url="https://api.openai.com/v1", api_key=Secret("sk-live-0123456789")
+    ),
+)
 AUDIT_KEY = b"the audit key of the tests, 32 b"
+ROOT = b"root secret of the tests, 32 bytes or more"
 ADMIN_KEY = "4fd1bb2e9ac07d35e8f61a90c2b7d4e3"
 
 
@@ -86,7 +97,7 @@ def sqlite_api(sqlite_store: Store) -> Iterator[Api]:
 
 def _serve(store: Store) -> Iterator[Api]:
     clock = HandClock()
-    peppers = Peppers.of(b"root secret of the tests, 32 bytes or more")
+    peppers = Peppers.of(ROOT)
     source = random.Random(1).randbytes
     trail = AuditTrail(AUDIT_KEY, now=clock.now)
     with store.write() as tx:
@@ -105,9 +116,15 @@ def _serve(store: Store) -> Iterator[Api]:
         store=store,
         trail=trail,
         prices=PriceUpkeep(trail, now=clock.now),
+        content=ContentRegistry(content_vault(ROOT), trail=trail, now=clock.now),
         keys=KeyRegistry(peppers, trail=trail, now=clock.now, random_bytes=source),
+        admin_keys=AdminKeyRegistry(peppers, trail=trail, now=clock.now, random_bytes=source),
+        upstreams=UPSTREAMS,
         projects=ProjectRegistry(trail=trail, now=clock.now, random_bytes=source),
         budgets=BudgetRegistry(trail=trail, now=clock.now, random_bytes=source),
+        alerts=AlertDesk.of(
+            ROOT, AlertSettings(), trail=trail, surroundings=AlertSurroundings(clock.now, source, lambda: 0.5)
+        ),
         authenticate=authenticate,
         refresh=poller.refresh_now,
         now=clock.now,

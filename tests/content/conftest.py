@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from hypothesis import settings
 
 from service.audit.trail import AuditTrail
 from service.content.captured import SealedContent, insert_content
@@ -17,6 +18,9 @@ from service.content.vault import Vault
 from service.keys.secrets import content_vault, derive
 from service.store.engine import Store
 from tests.support.clock import HandClock
+
+settings.register_profile("any_speed", deadline=None)
+settings.load_profile("any_speed")
 
 ROOT = b"root secret of the tests, 32 bytes or more"
 Put = Callable[..., SealedContent]

@@ -63,7 +63,7 @@ def sqlite_books(sqlite_store: Store) -> Store:
 def installed(clock: Clock) -> Iterator[Callable[[Store], None]]:
     """Makes a store the one that the script sees; nothing of it stays in the caches."""
     st.cache_resource.clear()
-    registries = Registries.of(ROOT, now=clock, random_bytes=os.urandom)
+    registries = Registries.of(ROOT, SETTINGS, now=clock, random_bytes=os.urandom, chance=lambda: 0.5)
     yield lambda store: install(Context(store, LOADED, now=clock, registries=registries))
     st.cache_resource.clear()
 

@@ -7,21 +7,23 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from dashboard import formats
+from dashboard.door import COOKIE
 from dashboard.periods import period
+from service.audit.actor import Actor
 from service.reporting.figures import Measures
 from service.reporting.rows import RequestFilter, list_requests
 from service.reporting.usage import UsageQuery, usage_report
 from service.store.engine import Store
 from service.store.tables import virtual_key
 from tests.dashboard.views.test_request import HOSTILE
-from tests.support.dashboards import Dashboard, away, recent, running, wall_clock
+from tests.support.dashboards import Dashboard, away, door, recent, running, server, wall_clock
 from tests.support.records import some, write
 from tests.support.stores import Postgres
 
@@ -64,6 +66,12 @@ class Visit(msgspec.Struct, frozen=True):
         self.page.goto(url)
         self.settle()
 
+    def enter(self, dashboard: Dashboard) -> None:
+        """Have the cookie of somebody who is signed in."""
+        self.page.context.add_cookies(
+            [{"name": COOKIE, "value": dashboard.token, "url": dashboard.url, "sameSite": "Strict"}]
+        )
+
     def settle(self) -> None:
         """Wait until the script has run."""
         self.page.wait_for_selector(READY, timeout=TIMEOUT_MS)
@@ -92,7 +100,7 @@ def visit(browser: Browser) -> Iterator[Visit]:
 
 
 @pytest.fixture
-def dashboard(sqlite_store: Store) -> Iterator[Dashboard]:
+def dashboard(sqlite_store: Store, visit: "Visit") -> Iterator[Dashboard]:
     """A dashboard on records of the last four days, some of them with names that are markup."""
     records = recent(some(seed=11, count=300, days=4), days=4)
     for record in records:
@@ -108,6 +116,7 @@ def dashboard(sqlite_store: Store) -> Iterator[Dashboard]:
             {"id": "key_a", "name": HOSTILE, "project": "p", "created_at": now, "updated_at": now},
         )
     with running(sqlite_store.url.render_as_string()) as process:
+        visit.enter(process)
         yield process
 
 
@@ -156,6 +165,7 @@ def test_a_new_request_appears_by_itself(visit: Visit, dashboard: Dashboard, sql
 
 def test_the_first_request_ends_the_wait(visit: Visit, sqlite_store: Store) -> None:
     with running(sqlite_store.url.render_as_string()) as dashboard:
+        visit.enter(dashboard)
         visit.open(dashboard.url)
         expect(visit.page.get_by_text("Waiting for the first request")).to_be_visible()
         write(sqlite_store, recent(some(seed=5, count=5, days=1), days=1))
@@ -187,6 +197,7 @@ def test_a_store_that_goes_and_comes_is_followed(visit: Visit, postgres: Postgre
     with closing(Store(postgres_url)) as store:
         write(store, recent(some(seed=11, count=50, days=4), days=4))
     with running(postgres_url) as dashboard:
+        visit.enter(dashboard)
         visit.open(dashboard.url)
         expect(visit.page.locator(FIGURES)).to_have_count(8)
         with away(postgres, postgres_url):
@@ -196,3 +207,47 @@ def test_a_store_that_goes_and_comes_is_followed(visit: Visit, postgres: Postgre
             title = visit.page.get_by_role("heading", name="The store does not answer right now")
             expect(title).to_be_visible()
         expect(visit.page.locator(FIGURES)).to_have_count(8)
+
+
+def test_one_click_on_the_first_link_leads_in_and_signing_out_ends_it(
+    visit: Visit, sqlite_store: Store
+) -> None:
+    write(sqlite_store, recent(some(seed=11, count=50, days=4), days=4))
+    url = sqlite_store.url.render_as_string()
+    with server(url) as (_process, address):
+        with sqlite_store.write() as tx:
+            link = door(sqlite_store).accounts.first_link(tx, by=Actor.system("test"))
+        assert link is not None
+        visit.page.goto(f"{address}/link/{link.token}")
+        visit.page.get_by_role("button", name="Open the dashboard").click()
+        visit.settle()
+        expect(visit.page.locator(FIGURES)).to_have_count(8)
+        (cookie,) = [one for one in visit.page.context.cookies() if one["name"] == COOKIE]
+        assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+        visit.page.get_by_role("button", name="Sign out").click()
+        expect(visit.page.get_by_role("heading", name="You are signed out")).to_be_visible()
+        visit.page.reload()
+        expect(visit.page.get_by_role("button", name="Sign in")).to_be_visible()
+        visit.page.goto(f"{address}/link/{link.token}")
+        expect(visit.page.get_by_role("heading", name="This link does not work any more")).to_be_visible()
+
+
+def test_a_link_from_another_site_reaches_a_page_without_signing_in_again(
+    visit: Visit, dashboard: Dashboard
+) -> None:
+    visit.page.goto("data:text/html," + quote(f'<a id="to" href="{dashboard.url}/requests?range=24h">go</a>'))
+    visit.page.locator("#to").click()
+    visit.page.wait_for_url("**/requests?range=24h")
+    visit.settle()
+    expect(visit.page.locator(".st-key-log")).to_be_visible()
+
+
+def test_a_session_that_is_ended_elsewhere_ends_here(
+    visit: Visit, dashboard: Dashboard, sqlite_store: Store
+) -> None:
+    visit.open(dashboard.url)
+    found = door(sqlite_store)
+    with sqlite_store.write() as tx:
+        for account in found.accounts.list(tx):
+            found.sessions.end_all(tx, account.id, by=Actor.system("test"))
+    expect(visit.page.get_by_role("heading", name="You are signed out")).to_be_visible()

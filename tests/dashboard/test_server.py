@@ -77,12 +77,12 @@ def test_a_signal_ends_it_with_status_0(sqlite_url: str, number: int) -> None:
 def test_every_answer_has_the_security_headers_and_hides_the_server(sqlite_url: str) -> None:
     with running(sqlite_url) as dashboard:
         for path in ("/", "/requests", "/_stcore/health", "/_stcore/host-config", "/no-such-thing"):
-            answer = httpx.get(dashboard.url + path)
+            answer = httpx.get(dashboard.url + path, cookies=dashboard.cookies)
             assert {name.decode(): value.decode() for name, value in HEADERS}.items() <= dict(
                 answer.headers
             ).items()
             assert "server" not in answer.headers
-        config = httpx.get(f"{dashboard.url}/_stcore/host-config").json()
+        config = httpx.get(f"{dashboard.url}/_stcore/host-config", cookies=dashboard.cookies).json()
         assert config["allowedOrigins"] == []
 
 
@@ -95,5 +95,9 @@ def test_another_host_name_gets_no_session(sqlite_url: str) -> None:
         "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
     }
     with running(sqlite_url) as dashboard:
-        answer = httpx.get(f"{dashboard.url}/_stcore/stream", headers={**upgrade, "host": "evil.example"})
-        assert answer.status_code == 403
+        for host, cookies in (("evil.example", dashboard.cookies), (None, {})):
+            headers = upgrade if host is None else {**upgrade, "host": host}
+            answer = httpx.get(f"{dashboard.url}/_stcore/stream", headers=headers, cookies=cookies)
+            assert answer.status_code == 403
+        page = httpx.get(dashboard.url, headers={"host": "evil.example"}, cookies=dashboard.cookies)
+        assert page.status_code == 421

@@ -99,7 +99,12 @@ def test_all_fields_are_those_that_are_known(sqlite_books: Store) -> None:
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@cmd", "\t=1", "\r=1"])
 def test_no_cell_of_an_export_is_a_formula(name: str) -> None:
-    columns = {"Key": [name, "plain"], "Cost": [0.00064, -1.5], "Tokens": [None, -3], name: ["", ""]}
+    columns: dict[str, list[Any]] = {
+        "Key": [name, "plain"],
+        "Cost": [0.00064, -1.5],
+        "Tokens": [None, -3],
+        name: ["", ""],
+    }
     written = tables.to_csv(tables.Shown(columns, {}, {})).decode()
     rows = list(csv.reader(io.StringIO(written, newline="")))
     assert rows == [

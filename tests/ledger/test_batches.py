@@ -62,6 +62,17 @@ def test_a_text_that_postgresql_cannot_hold_is_put_aside(postgres_url: str) -> N
     store.close()
 
 
+def test_what_the_store_says_of_a_record_does_not_quote_it(store: Store) -> None:
+    bad = ended(opening(end_user="ada@example.com", user_agent="her own agent"))
+    bad.cost_nanos = -1
+    alarms: list[str] = []
+    BatchWriter(Writer(store, clock=lambda: T0), alarm=alarms.append).store([bad])
+    (alarm,) = alarms
+    assert "cost_nanos" in alarm
+    assert "ada@example.com" not in alarm
+    assert "her own agent" not in alarm
+
+
 def test_many_bad_records_among_many(sqlite_store: Store) -> None:
     books = Books(sqlite_store)
     records = [ended(opening()) for _ in range(100)]

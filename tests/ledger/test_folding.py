@@ -17,7 +17,7 @@ from service.ledger.folding import (
 )
 from service.ledger.record import RequestRecord
 from service.store.histogram import DURATION_BINS, EDGES_MS, TTFT_BINS
-from service.store.tables import ROLLUP_MEASURES, ROLLUP_SUMS, TOKEN_COLUMNS
+from service.store.measure_columns import ROLLUP_MEASURES, ROLLUP_SUMS, TOKEN_COLUMNS
 from tests.support.records import several
 
 AT = {name: index for index, name in enumerate(ROLLUP_MEASURES)}

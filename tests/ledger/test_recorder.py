@@ -44,15 +44,13 @@ class SwitchedWriter(Writer):
 class Bench:
     """A recorder with its journal and store."""
 
-    def __init__(
-        self, store: Store, directory: Path, observe: Callable[[list[RequestRecord]], None] | None = None
-    ) -> None:
+    def __init__(self, store: Store, directory: Path) -> None:
         self.store = store
         self.alarms: list[str] = []
         self.journal = DiskJournal(directory, segment_bytes=1 << 18)
         self.writer = SwitchedWriter(store)
         batches = BatchWriter(self.writer, alarm=self.alarms.append)
-        self.recorder = Recorder(batches, self.journal, alarm=self.alarms.append, observe=observe)
+        self.recorder = Recorder(batches, self.journal, alarm=self.alarms.append)
 
     def record(self, count: int = 1) -> list[RequestRecord]:
         """Attempts that begin, end, and go to the recorder."""
@@ -276,23 +274,3 @@ def test_stopping_writes_what_is_left(bench: Bench) -> None:
     bench.recorder.start()
     assert bench.recorder.stop(timeout_s=TIMEOUT_S)
     assert bench.stored() == ids(records)
-
-
-def test_an_observer_sees_each_stored_record_and_its_failure_holds_nothing_up(
-    sqlite_store: Store, tmp_path: Path
-) -> None:
-    seen: list[RequestRecord] = []
-
-    def observe(records: list[RequestRecord]) -> None:
-        seen.extend(records)
-        raise RuntimeError("an observer that fails")
-
-    with running(Bench(sqlite_store, tmp_path / "journal", observe)) as bench:
-        bench.recorder.start()
-        records = bench.record(3)
-        bench.wait(lambda: len(seen) == 3)
-        records += bench.record(1)
-        bench.wait(lambda: len(seen) == 4)
-        assert seen == records
-        bench.wait(lambda: bench.recorder.backlog == 0)
-        assert bench.stored() == ids(records)

@@ -1,7 +1,7 @@
 """The writer: every record once, whatever is repeated, and the rollups in the same transaction."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from random import Random
@@ -84,6 +84,34 @@ def test_twins_within_a_batch_are_one_and_the_first_one_counts(store: Store) -> 
     with store.read() as tx:
         assert tx.scalars(select(request_record.c.outcome)).all() == ["ok"]
     assert check(store) == []
+
+
+def test_observers_see_each_new_record_once_and_their_failure_holds_nothing_up(store: Store) -> None:
+    seen: list[bytes] = []
+
+    def see(records: Sequence[RequestRecord]) -> None:
+        assert set(stored_ids(store)) >= {record.id for record in records}
+        seen.extend(record.id for record in records)
+
+    def fail(_records: Sequence[RequestRecord]) -> None:
+        raise ValueError("as a record that the store refuses would")
+
+    watched = Writer(store, clock=lambda: T0, observers=(fail, see))
+    records = [ended(opening()) for _ in range(3)]
+    assert watched.write(records[:2]) == 2
+    assert watched.write([records[0]]) == 0
+    assert watched.write([*records, records[2]]) == 1
+    assert seen == [record.id for record in records]
+
+
+def test_an_observer_hears_nothing_of_what_was_not_committed(store: Store) -> None:
+    seen: list[RequestRecord] = []
+    watched = Writer(store, clock=lambda: T0, observers=(seen.extend,))
+    impossible = ended(opening())
+    impossible.cost_nanos = -1
+    with pytest.raises((sqlite3.IntegrityError, psycopg.IntegrityError)):
+        watched.write([ended(opening()), impossible])
+    assert seen == []
 
 
 def test_an_empty_batch_is_none(store: Store) -> None:

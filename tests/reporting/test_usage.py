@@ -158,11 +158,11 @@ def test_a_record_that_comes_between_two_statements_is_left_out(
     whole = queries.record_usage
 
     def without_the_last_group(*args: Any, **options: Any) -> Any:
-        return whole(*args, **options).where(request_record.c.end_user == "user-1")
+        return whole(*args, **options).where(request_record.c.session == "session-1")
 
     monkeypatch.setattr(queries, "record_usage", without_the_last_group)
-    (row,) = report(books, group_by=("end_user",)).rows
-    assert row.dimensions == {"end_user": "user-1"}
+    (row,) = report(books, group_by=("session",)).rows
+    assert row.dimensions == {"session": "session-1"}
     assert row.measures.p50_duration_ms is not None
 
 

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.errors import ConfigurationError
@@ -107,6 +107,7 @@ PIECES = [
 ]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(PIECES), min_size=3, max_size=8).map("".join),
     st.text(alphabet="ab1-. ", max_size=300),
@@ -118,6 +119,7 @@ def test_what_is_taken_is_a_regular_expression_of_the_length_it_claims(pattern: 
         assert 3 <= len(found[0]) <= LONGEST
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_any_text_is_judged(pattern: str) -> None:
     problem = pattern_problem(pattern)

@@ -5,16 +5,23 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from random import Random
 
+import argon2
 import msgspec
 import psycopg
 from psycopg import sql
 
+from dashboard.door import COOKIE, Door
+from service.accounts.passwords import Passwords
+from service.accounts.values import Client, Role
+from service.audit.actor import Actor
 from service.ledger.record import RequestRecord, uuid7
+from service.store.engine import Store
 from service.store.types import to_micros
 from tests.support.records import START
 from tests.support.stores import Postgres
@@ -24,10 +31,16 @@ SECRET = "the-root-secret-of-a-dashboard-under-test-1"
 
 
 class Dashboard(msgspec.Struct, frozen=True):
-    """The process and its address."""
+    """The process, its address, and the cookie of somebody who is signed in."""
 
     process: subprocess.Popen[str]
     url: str
+    token: str
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """What a signed-in client sends."""
+        return {COOKIE: self.token}
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal; the status it ended with."""
@@ -54,16 +67,48 @@ def command(store_url: str, *, port: int = 0) -> list[str]:
     ]
 
 
+def door(store: Store) -> Door:
+    """The accounts of a store that `environment` has the secret of; passwords at their lowest cost."""
+    hasher = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    return Door.of(
+        store,
+        SECRET.encode(),
+        now=wall_clock,
+        monotonic=time.monotonic,
+        random_bytes=os.urandom,
+        passwords=Passwords(hasher),
+    )
+
+
+def signed_in(store_url: str, *, role: Role = "admin") -> str:
+    """The token of a new session of a new account."""
+    with closing(Store(store_url)) as store:
+        found = door(store)
+        name = f"somebody {os.urandom(4).hex()}"
+        with store.write() as tx:
+            account = found.accounts.create(tx, name=name, role=role, by=Actor.system("test")).account
+            return found.sessions.begin(tx, account.id, client=Client()).token
+
+
 @contextmanager
-def running(store_url: str) -> Iterator[Dashboard]:
-    """A dashboard on a free port of 127.0.0.1, from when it listens."""
-    process = subprocess.Popen(command(store_url), stderr=subprocess.PIPE, text=True, env=environment())
+def running(store_url: str, *, role: Role = "admin") -> Iterator[Dashboard]:
+    """A dashboard on a free port of 127.0.0.1, from when it listens, and somebody who is signed in."""
+    with server(store_url) as (process, url):
+        yield Dashboard(process, url, signed_in(store_url, role=role))
+
+
+@contextmanager
+def server(store_url: str, **variables: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The process of a dashboard and its address."""
+    process = subprocess.Popen(
+        command(store_url), stderr=subprocess.PIPE, text=True, env={**environment(), **variables}
+    )
     assert process.stderr is not None
     try:
         for line in process.stderr:
             found = json.loads(line) if line.startswith("{") else {}
             if found.get("event") == "dashboard_ready":
-                yield Dashboard(process, found["url"])
+                yield process, found["url"]
                 break
         else:
             raise RuntimeError(f"the dashboard ended with status {process.wait()}")

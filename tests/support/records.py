@@ -13,6 +13,7 @@ from sqlalchemy import delete
 
 from service.ledger.record import Outcome, RequestRecord, uuid7
 from service.ledger.writer import Writer
+from service.store.dimension_tables import dimension_rollup_day, dimension_rollup_hour
 from service.store.engine import Store
 from service.store.tables import (
     ledger_entry,
@@ -26,6 +27,7 @@ from service.store.types import to_micros
 START = datetime(2026, 3, 6, tzinfo=UTC)
 """Two days before daylight saving begins in Los Angeles."""
 ROLLUPS = (usage_rollup, usage_rollup_hour, usage_rollup_day)
+BY_VALUE = (dimension_rollup_hour, dimension_rollup_day)
 DAY_MICROS = 86_400_000_000
 
 KEYS = (("key_a", "alpha", "team-1"), ("key_b", "beta", "team-2"), ("key_ü", "ünïcode 🙂", None))
@@ -163,7 +165,7 @@ def write(store: Store, records: Sequence[RequestRecord]) -> int:
 def wipe(store: Store) -> None:
     """Empty the books."""
     with store.write() as tx:
-        for table in (request_record, ledger_entry, *ROLLUPS):
+        for table in (request_record, ledger_entry, *ROLLUPS, *BY_VALUE):
             tx.execute(delete(table))
 
 
@@ -175,4 +177,8 @@ def stored_rollups(store: Store) -> list[tuple[Any, ...]]:
         for table in ROLLUPS:
             found = tx.execute(table.select().order_by(*table.primary_key))
             rows += [(table.name, *row[:-bins], *(count or 0 for count in row[-bins:])) for row in found]
+        for table in BY_VALUE:
+            ordered = table.select().order_by(table.c.bucket, *table.primary_key)
+            columns = [table.c.bucket, *(column for column in table.c if column.name != "bucket")]
+            rows += [(table.name, *row) for row in tx.execute(ordered.with_only_columns(*columns))]
     return rows

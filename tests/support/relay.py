@@ -36,6 +36,7 @@ from service.settings import (
     Secret,
     Settings,
     StoreSettings,
+    TelemetrySettings,
     UpstreamSettings,
 )
 from service.store.engine import Store
@@ -76,6 +77,8 @@ class Relay:
         clock: Clock | None = None,
         on_unpriced: Any = "allow",
         cap_output: bool = False,
+        telemetry: TelemetrySettings | None = None,
+        otlp_headers: str | None = None,
         **relay: Any,
     ) -> None:
         settings = Settings(
@@ -83,6 +86,8 @@ class Relay:
             relay=RelaySettings(port=0, data_dir=folder / "data", **relay),
             accounting=AccountingSettings(on_unpriced=on_unpriced),
             budgets=BudgetSettings(cap_output=cap_output),
+            telemetry=telemetry or TelemetrySettings(),
+            otlp_headers=None if otlp_headers is None else Secret(otlp_headers),
             upstreams=tuple(upstreams),
             secret_key=Secret(SECRET),
         )

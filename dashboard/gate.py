@@ -1,0 +1,111 @@
+"""Lets nobody past without a session: every HTTP request and every WebSocket of the dashboard. An ASGI middleware.
+
+Open are the pages that sign somebody in and the health check. A browser that follows a link from another site does not
+send its cookie (SameSite=Strict), so it is asked to come again from here before it is taken for signed out. Forms are
+taken from our own pages only. Requests under a host name that is not ours are refused (DNS rebinding).
+"""
+
+import asyncio
+from collections.abc import Iterable
+from urllib.parse import quote, urlsplit
+
+from starlette.requests import HTTPConnection
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+
+from dashboard.door import COOKIE, Door
+from dashboard.headers import App, Message, Receive, Send
+from service.accounts.values import SignedIn
+from service.errors import StoreUnavailableError
+
+LOGIN, LOGOUT, LINK = "/login", "/logout", "/link/"
+OPEN = ("/_stcore/health",)
+SHELL = ("/static/", "/_stcore/host-config", "/favicon")
+"""What a page needs to load at all; it holds nothing of the books."""
+SEE_OTHER, UNAUTHORIZED, FORBIDDEN, MISDIRECTED, UNAVAILABLE = 303, 401, 403, 421, 503
+SIGNED_IN = "tollkeeper.signed_in"
+_COME_AGAIN = '<!doctype html><meta http-equiv="refresh" content="0"><title>Tollkeeper</title>'
+
+
+class SignInGate:
+    """Passes on to *app* what comes with a session. *hosts* are our names; none means any."""
+
+    def __init__(self, app: App, *, door: Door, hosts: Iterable[str] = ()) -> None:
+        self._app = app
+        self._door = door
+        self._hosts = frozenset(hosts)
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Judge one request."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        connection = HTTPConnection(scope)
+        refusal = await self._judged(connection)
+        if refusal is None:
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await refusal(scope, receive, send)
+
+    async def _judged(self, connection: HTTPConnection) -> Response | None:
+        """The answer to who may not pass."""
+        path, is_page = connection.url.path, connection.scope["type"] == "http"
+        if self._hosts and (connection.url.hostname or "") not in self._hosts:
+            return PlainTextResponse("This host name is not the dashboard's.\n", MISDIRECTED)
+        if is_page and connection.scope["method"] not in ("GET", "HEAD") and not _is_ours(connection):
+            return PlainTextResponse("This form was not sent from the dashboard.\n", FORBIDDEN)
+        if path in (LOGIN, LOGOUT, *OPEN) or path.startswith(LINK):
+            return None
+        try:
+            found = await asyncio.to_thread(self._door.who, connection.cookies.get(COOKIE))
+        except StoreUnavailableError:
+            return self._unknown(connection)
+        if found is not None:
+            connection.scope.setdefault("state", {})[SIGNED_IN] = found
+            return None
+        return _signed_out(connection)
+
+    def _unknown(self, connection: HTTPConnection) -> Response | None:
+        """While the store is away: the frame of a page, which says so by itself and asks again."""
+        is_shell = connection.scope["type"] == "websocket" or _wants_page(connection)
+        if is_shell or connection.url.path.startswith(SHELL):
+            return None
+        return PlainTextResponse("The store does not answer right now; try again in a moment.\n", UNAVAILABLE)
+
+
+def signed_in(connection: HTTPConnection) -> SignedIn | None:
+    """Who was let through with this request."""
+    found: SignedIn | None = connection.scope.get("state", {}).get(SIGNED_IN)
+    return found
+
+
+def _signed_out(connection: HTTPConnection) -> Response:
+    if not _wants_page(connection):
+        return PlainTextResponse("Sign in first.\n", UNAUTHORIZED)
+    if connection.headers.get("sec-fetch-site") == "cross-site" and COOKIE not in connection.cookies:
+        return HTMLResponse(_COME_AGAIN)
+    wanted = connection.url.path + (f"?{connection.url.query}" if connection.url.query else "")
+    to = LOGIN if wanted == "/" else f"{LOGIN}?next={quote(wanted, safe='')}"
+    return RedirectResponse(to, SEE_OTHER)
+
+
+def _wants_page(connection: HTTPConnection) -> bool:
+    return connection.scope["type"] == "http" and "text/html" in connection.headers.get("accept", "")
+
+
+def _is_ours(connection: HTTPConnection) -> bool:
+    """Whether a form comes from a page of this host; browsers say so, other programs say nothing."""
+    site = connection.headers.get("sec-fetch-site")
+    if site is not None:
+        return site in ("same-origin", "none")
+    origin = connection.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == connection.headers.get("host")
+
+
+def safe_next(text: str | None) -> str:
+    """Where to go after signing in: a path of ours, or the first page."""
+    if not text or not text.startswith("/") or text.startswith(("//", "/\\")) or not text.isprintable():
+        return "/"
+    return "/" if text.startswith((LOGIN, LOGOUT, LINK)) else text
