@@ -23,10 +23,11 @@ from service.alerts.outbox import drop_old
 from service.alerts.watcher import AlertWatcher
 from service.app import JOURNAL_FOLDER, alarm, free_leases, open_store, system_clock
 from service.budgets import leases
+from service.content.registry import ContentRegistry
 from service.errors import StoreError
 from service.keeper.leadership import Leadership
 from service.keeper.tasks import Task, TaskRunner
-from service.keys.secrets import audit_trail, installation_secret
+from service.keys.secrets import audit_trail, content_vault, installation_secret
 from service.ledger.adoption import AdoptionLoop
 from service.ledger.batches import BatchWriter
 from service.ledger.costs import rate_usage
@@ -62,10 +63,12 @@ class KeeperProcess:
         self.prices = RevisionPoller(self.store, load_book, clock=self.clock.monotonic)
         self.leadership = Leadership(self.store, holder=self.holder, monotonic=self.clock.monotonic)
         root = installation_secret(self.store, settings)
+        trail = audit_trail(root, now=self._now)
+        self.content = ContentRegistry(content_vault(root), trail=trail, now=self._now)
         self.desk = AlertDesk.of(
             root,
             settings.alerts,
-            trail=audit_trail(root, now=self._now),
+            trail=trail,
             surroundings=AlertSurroundings(self._now, self.clock.random_bytes, random.random),
         )
         self.telemetry = telemetry_for(settings, micros=self.clock.micros, monotonic=self.clock.monotonic)
@@ -104,6 +107,7 @@ class KeeperProcess:
             Task(name="lease reaping", interval_s=10, run=self._reap_leases),
             Task(name="drift gauge", interval_s=600, run=self._measure_drift),
             Task(name="old deliveries", interval_s=3600, run=self._drop_old_deliveries),
+            Task(name="expired content", interval_s=300, run=partial(self.content.purge, self.store)),
         ]
 
     def _adopt(self) -> None:
