@@ -19,6 +19,7 @@ from service.cli.session import audit_log, key_registry, load_settings, open_sto
 from service.errors import InvalidInputError
 from service.keys.projects import ProjectRegistry
 from service.keys.registry import KeyRegistry
+from service.settings.redaction import BUILT_IN
 from service.store.engine import Store
 
 F = TypeVar("F")
@@ -44,7 +45,12 @@ def opened(options: dict[str, Any], *, create: bool = False) -> Iterator[Install
         yield Installation(
             store,
             key_registry(store, settings),
-            ProjectRegistry(now=utc_now, random_bytes=os.urandom, trail=trail),
+            ProjectRegistry(
+                now=utc_now,
+                random_bytes=os.urandom,
+                trail=trail,
+                redactions=(*BUILT_IN, *settings.content.patterns),
+            ),
             BudgetRegistry(now=utc_now, random_bytes=os.urandom, trail=trail),
         )
 

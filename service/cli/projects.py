@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from service.cli.budget_options import Installation, opened
+from service.cli.capture import capture_options, changed_capture
 from service.cli.limits import (
     changed_limit_options,
     changed_limits,
@@ -73,6 +74,7 @@ def show(project: str, *, as_json: bool, **options: Any) -> None:
 @click.argument("project")
 @click.option("--metadata", help="A JSON object in place of the one before; `none` removes it.")
 @changed_limit_options
+@capture_options
 @store_options
 @json_option
 def update(project: str, *, as_json: bool, **options: Any) -> None:
@@ -82,6 +84,7 @@ def update(project: str, *, as_json: bool, **options: Any) -> None:
         changes = ProjectChanges(
             metadata=unless_none(options["metadata"], metadata_of),
             limits=changed_limits(options, before=before.limits),
+            capture=changed_capture(options, before=before.capture),
         )
         [shown] = _shown(tx, [there.projects.update(tx, before.id, changes=changes, by=operator())])
     _print(shown, as_json=as_json)
