@@ -8,6 +8,7 @@ import streamlit as st
 from dashboard import charts, data, formats, tables
 from dashboard.context import current
 from dashboard.navigation import REQUEST, REQUESTS, all_pages
+from dashboard.views import content
 from dashboard.views.requests import FILTER
 from service.reporting.rows import RequestFilter
 
@@ -35,6 +36,7 @@ def show() -> None:
         st.echarts_chart(
             charts.timeline(attempts), height=height, key="timeline", alt="Timeline of the attempts"
         )
+    content.show(found["request_id"])
     if len(attempts) == 1:
         _attempt(final, timezone)
         return
