@@ -28,6 +28,7 @@ from service.errors import StoreError
 from service.keeper.leadership import Leadership
 from service.keeper.tasks import Task, TaskRunner
 from service.keys.secrets import audit_trail, content_vault, installation_secret
+from service.ledger import idempotency
 from service.ledger.adoption import AdoptionLoop
 from service.ledger.batches import BatchWriter
 from service.ledger.costs import rate_usage
@@ -107,6 +108,7 @@ class KeeperProcess:
             Task(name="lease reaping", interval_s=10, run=self._reap_leases),
             Task(name="drift gauge", interval_s=600, run=self._measure_drift),
             Task(name="old deliveries", interval_s=3600, run=self._drop_old_deliveries),
+            Task(name="idempotency keys", interval_s=600, run=self._purge_idempotency),
             Task(name="expired content", interval_s=300, run=partial(self.content.purge, self.store)),
         ]
 
@@ -128,6 +130,11 @@ class KeeperProcess:
         with self.store.write() as tx:
             self.leadership.require(tx)
             leases.reap(tx, now=self._now(), grace=CLOCK_SKEW, quarantine=quarantine)
+
+    def _purge_idempotency(self) -> None:
+        with self.store.write() as tx:
+            self.leadership.require(tx)
+            idempotency.purge(tx, now=self._now())
 
     def _measure_journal(self) -> None:
         share, details = journal_share(self.journal, max_bytes=self.settings.relay.journal_max_bytes)
