@@ -4,17 +4,21 @@ The routes are those that the application has, so a new one is walked without be
 """
 
 from datetime import timedelta
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import httpx
+import msgspec
 import pytest
 from litestar import Litestar
+from litestar.connection import ASGIConnection
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
+from service.admin import guard
 from service.admin.wrong_keys import FAILURES_PER_MINUTE
 from service.errors import StoreUnavailableError
 from service.keys.token import mint
+from service.settings.proxies import TrustedProxies
 from tests.admin.conftest import ADMIN_KEY, Api, error_of
 
 PARAMETERS = {
@@ -205,3 +209,18 @@ def test_a_wrong_key_is_refused_while_the_store_is_away(
 
     monkeypatch.setattr(sqlite_api.store, "write", away)
     assert refused(sqlite_api, times=1) == [401]
+
+
+def test_behind_a_trusted_proxy_the_client_is_named_by_it(sqlite_api: Api) -> None:
+    context = msgspec.structs.replace(sqlite_api.context, proxies=TrustedProxies(("10.0.0.0/8",)))
+
+    def address(peer: tuple[str, int] | None, *forwarded: bytes) -> str | None:
+        headers = [(b"x-forwarded-for", value) for value in forwarded]
+        scope: Any = {"type": "http", "headers": headers, "client": peer}
+        return guard._address(context, ASGIConnection(scope))
+
+    assert address(("10.1.1.1", 1), b"198.51.100.1, 203.0.113.7") == "203.0.113.7"
+    assert address(("10.1.1.1", 1), b"198.51.100.1", b"203.0.113.7") == "203.0.113.7"
+    assert address(("192.0.2.1", 1), b"203.0.113.7") == "192.0.2.1"
+    assert address(("10.1.1.1", 1)) == "10.1.1.1"
+    assert address(None, b"203.0.113.7") is None
