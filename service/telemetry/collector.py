@@ -129,23 +129,25 @@ class CollectorLink:
         """Export what waits, as far as the collector takes it within *timeout_s*, and end the thread."""
         self._stopping.set()
         self._queue.filled.set()
-        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
         for exporter in (self._spans.exporter, self._metrics.exporter):
             exporter.shutdown()
-        _let_exporters_speak(speak=True)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._queue.filled.wait(LINGER_S)
-            try:
-                fine = self._export_spans() and self._export_due_metrics()
-            except Exception as error:  # noqa: BLE001  (telemetry must not end with one record it cannot tell)
-                get_logger().error("telemetry_failed", exc_info=error)
-                fine = False
-            if not fine:
+            if not self._tried(self._export_due_metrics):
                 self._stopping.wait(PAUSE_S)
-        if self._export_spans():
-            self._export_metrics()
+        self._tried(self._export_metrics)
+        _let_exporters_speak(speak=True)
+
+    def _tried(self, export_metrics: Callable[[], bool]) -> bool:
+        try:
+            return self._export_spans() and export_metrics()
+        except Exception as error:  # noqa: BLE001  (telemetry must not end with one record it cannot tell)
+            get_logger().error("telemetry_failed", exc_info=error)
+            return False
 
     def _export_spans(self) -> bool:
         self._queue.filled.clear()

@@ -143,6 +143,12 @@ def test_failure_is_said_once_with_its_reason_and_so_is_the_recovery(
     assert not link._thread.is_alive()
 
 
+def test_what_never_started_can_be_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, link = linked("http://127.0.0.1:9", tmp_path, monkeypatch)
+    link.stop(timeout_s=10)
+    assert link.metrics_failed == 0
+
+
 def test_a_failing_export_of_metrics_is_counted(
     receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,7 +189,9 @@ def test_a_record_that_cannot_be_told_does_not_end_the_thread(
     queue.put([record()])
     queue.filled.set()
     assert until(lambda: link.exported == 1)
+    queue.put([record(started_at=None)])
     link.stop(timeout_s=10)
+    assert link.lost == 2
     assert "telemetry_failed" in {event["event"] for event in events(log)}
 
 
