@@ -24,12 +24,16 @@ STATE_COLORS: Mapping[str, str] = {"firing": "red", "pending": "orange", "resolv
 
 def keys(found: Sequence[KeyUse], *, now: datetime, timezone: str) -> Shown:
     """One row a key, in the order given."""
-    costs = [None if one.measures is None else one.measures.cost_nanos for one in found]
+    costs = [
+        None if one.measures is None or formats.is_unpriced(one.measures) else one.measures.cost_nanos
+        for one in found
+    ]
     columns: dict[str, list[Any]] = {
         "Name": [one.key.name for one in found],
         "Project": [one.key.project for one in found],
         "Status": [status_of(one.key, now=now) for one in found],
         "Spend": [usd(cost) for cost in costs],
+        "Priced": [None if one.measures is None else formats.priced(one.measures) for one in found],
         "Requests": [0 if one.measures is None else one.measures.requests for one in found],
         "Last used": [_instant(one.last_used, timezone) for one in found],
         "Models": [", ".join(one.key.models) if one.key.models else "all" for one in found],
@@ -44,12 +48,13 @@ def keys(found: Sequence[KeyUse], *, now: datetime, timezone: str) -> Shown:
         "Project": column.TextColumn(width=95),
         "Status": column.TextColumn(width=65),
         "Spend": column.NumberColumn(format=usd_format(costs)),
+        "Priced": column.TextColumn(alignment="right", width=75),
         "Requests": column.NumberColumn(format="localized", width=75),
         "Last used": column.TextColumn(width=140),
         "Models": column.TextColumn(width=130),
         "Id": column.TextColumn(width="medium"),
     }
-    texts = dict.fromkeys(("Last used", "Limits", "Expires"), pa.string())
+    texts = dict.fromkeys(("Priced", "Last used", "Limits", "Expires"), pa.string())
     return Shown(columns, config, {"Spend": pa.float64(), **texts})
 
 

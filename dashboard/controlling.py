@@ -27,7 +27,7 @@ from service.alerts.values import NewRule, rule_from
 from service.audit.trail import AuditedChange, AuditFilter, Verification
 from service.budgets.policy import EACH
 from service.budgets.registry import StoredBudget
-from service.budgets.standings import PastPeriod, Standing, history, standings
+from service.budgets.standings import PastPeriod, Standing, history, standing, standings
 from service.keys.values import VirtualKey
 from service.reporting.figures import Measures
 from service.reporting.forecast import exhausted_on
@@ -68,10 +68,12 @@ def keys(tx: Connection, *, until: datetime) -> tuple[KeyUse, ...]:
 
 @kept(LIVE_TTL_S)
 def budgets(tx: Connection, *, at: datetime) -> tuple[BudgetStanding, ...]:
-    """Every budget with each of its subjects, the newest first."""
+    """Every budget with each of its subjects, the newest first; one that nobody has used stands there empty."""
     found = current().registries.budgets.list(tx, limit=MOST)
     return tuple(
-        BudgetStanding(stored, one) for stored in found for one in standings(tx, stored.budget, at=at)
+        BudgetStanding(stored, one)
+        for stored in found
+        for one in standings(tx, stored.budget, at=at) or [standing(tx, stored.budget, "", at=at)]
     )
 
 
@@ -83,24 +85,25 @@ def periods(tx: Connection, budget_id: str, subject: str) -> tuple[PastPeriod, .
 
 def exhaustion(found: BudgetStanding) -> date | None:
     """The day on which a budget will be used up in its period; None where it will not, or nobody can say."""
-    budget, standing = found.stored.budget, found.standing
-    if budget.scope.kind not in FORECAST_KINDS or budget.rule.window in ("hour", "day"):
+    budget, stands = found.stored.budget, found.standing
+    unknown = budget.scope.id == EACH and not stands.subject
+    if unknown or budget.scope.kind not in FORECAST_KINDS or budget.rule.window in ("hour", "day"):
         return None
     filters: dict[str, tuple[str, ...]] = {}
     if budget.scope.kind != "global":
-        filters[budget.scope.kind] = (standing.subject if budget.scope.id == EACH else budget.scope.id or "",)
+        filters[budget.scope.kind] = (stands.subject if budget.scope.id == EACH else budget.scope.id or "",)
     if budget.models is not None:
         filters["model"] = budget.models
     ahead = spending.month_ahead(budget.rule.timezone, filters=filters)
     if ahead.expected is None:
         return None
     zone = ZoneInfo(budget.rule.timezone)
-    until = None if standing.resets_at is None else standing.resets_at.astimezone(zone).date()
+    until = None if stands.resets_at is None else stands.resets_at.astimezone(zone).date()
     return exhausted_on(
         ahead.expected,
         today=ahead.today,
         elapsed=ahead.elapsed,
-        left_nanos=standing.limit_nanos - standing.spent_nanos,
+        left_nanos=stands.limit_nanos - stands.spent_nanos,
         until=until,
     )
 

@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard.context import viewer
 
-OVERVIEW, REQUESTS, REQUEST = "overview", "requests", "request"
+OVERVIEW, REQUESTS, REQUEST, ALERTS = "overview", "requests", "request", "alerts"
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -33,7 +33,7 @@ MENU: Mapping[str, tuple[Entry, ...]] = {
     "Control": (
         Entry("keys", "Keys", "key"),
         Entry("budgets", "Budgets", "savings"),
-        Entry("alerts", "Alerts", "notifications"),
+        Entry(ALERTS, "Alerts", "notifications"),
     ),
     "Books": (
         Entry("prices", "Prices", "sell"),

@@ -1,13 +1,17 @@
-"""Two cards of the overview: where the month will end, and what made spend move."""
+"""Cards of the overview: what fires now, where the month will end, and what made spend move."""
 
 import streamlit as st
 
-from dashboard import data, formats, month_chart, movers_table, spending
+from dashboard import controlling, data, formats, month_chart, movers_table, spending
 from dashboard.names import DIMENSIONS, Named
+from dashboard.navigation import ALERTS, all_pages
 from dashboard.periods import Range
 from dashboard.views.away import calmly
+from service.alerts.event_log import EventFilter
 
 CHARTS_EVERY_S = 30
+ALERTS_EVERY_S = 5
+SHOWN_ALERTS = 4
 CHART_HEIGHT = 198
 SHOWN_MOVERS = 8
 
@@ -45,6 +49,25 @@ def month_end(timezone: str) -> None:
             key="month",
             alt="Spend of the running month, day by day, and what is expected",
         )
+
+
+@st.fragment(run_every=ALERTS_EVERY_S)
+@calmly
+def active_alerts() -> None:
+    """What fires now; nothing where nothing does."""
+    found = controlling.events(EventFilter(state="firing"))
+    if not found:
+        return
+    critical = any(one.severity == "critical" for one in found)
+    with st.container(border=True, gap="small"):
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            count = f"{len(found)} alert{'s' if len(found) > 1 else ''} firing"
+            st.badge(count, icon=":material/notifications_active:", color="red" if critical else "orange")
+            st.page_link(all_pages()[ALERTS], label="All alerts", icon=":material/arrow_forward:")
+        for one in found[:SHOWN_ALERTS]:
+            st.text(one.summary)
+        if len(found) > SHOWN_ALERTS:
+            st.caption(f"and {len(found) - SHOWN_ALERTS} more")
 
 
 @st.fragment(run_every=CHARTS_EVERY_S, parallel=True)

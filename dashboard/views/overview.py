@@ -32,6 +32,7 @@ def show() -> None:
         first_request.show()
         return
     chosen = controls.head("Overview")
+    outlook.active_alerts()
     _figures(chosen)
     label = controls.dimension()
     left, right = st.columns([2, 1], gap="small")

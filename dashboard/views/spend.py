@@ -129,9 +129,8 @@ def _compared(chosen: Range, wanted: Wanted) -> None:
         selection_mode="single-cell",
         key="breakdown",
     )
-    said = (
-        f"Compared with {period.compared_with}." if before else "The books do not go back a period further."
-    )
+    if before is None:
+        said = "The books do not go back far enough for a comparison."
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.caption(f"{said} A click on a row opens its requests.", width="content")
         controls.downloads(shown, name="spend")

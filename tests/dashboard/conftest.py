@@ -12,8 +12,9 @@ from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
 import dashboard.app
-from dashboard.context import Context, install
+from dashboard.context import LOCAL, Context, install
 from dashboard.registries import Registries
+from dashboard.viewer import Viewer
 from service.settings import AccountingSettings, Loaded, RelaySettings, Settings
 from service.store.engine import Store
 from tests.support.records import START, some, write
@@ -26,6 +27,9 @@ SETTINGS = Settings(
 )
 LOADED = Loaded(settings=SETTINGS, origins={}, path=None)
 ROOT = b"the root secret of these tests, long enough"
+
+LOOKER = Viewer(id="acc_1", name="Looker", role="viewer")
+"""Somebody who may look and not change."""
 
 OpenPage = Callable[..., AppTest]
 
@@ -60,20 +64,24 @@ def sqlite_books(sqlite_store: Store) -> Store:
 
 
 @pytest.fixture
-def installed(clock: Clock) -> Iterator[Callable[[Store], None]]:
+def installed(clock: Clock) -> Iterator[Callable[..., None]]:
     """Makes a store the one that the script sees; nothing of it stays in the caches."""
     st.cache_resource.clear()
     registries = Registries.of(ROOT, SETTINGS, now=clock, random_bytes=os.urandom, chance=lambda: 0.5)
-    yield lambda store: install(Context(store, LOADED, now=clock, registries=registries))
+
+    def make(store: Store, who: Viewer = LOCAL) -> None:
+        install(Context(store, LOADED, now=clock, registries=registries, who=lambda: who))
+
+    yield make
     st.cache_resource.clear()
 
 
 @pytest.fixture
-def open_page(installed: Callable[[Store], None]) -> OpenPage:
+def open_page(installed: Callable[..., None]) -> OpenPage:
     """Runs the entry script at the address of a page."""
 
-    def open_at(store: Store, page: str = "overview", **query: Any) -> AppTest:
-        installed(store)
+    def open_at(store: Store, page: str = "overview", *, who: Viewer = LOCAL, **query: Any) -> AppTest:
+        installed(store, who)
         script = AppTest.from_file(Path(dashboard.app.__file__), default_timeout=60)
         script._page_hash = calc_hash(page)
         script.query_params.update(query)
