@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from datetime import timedelta
+from time import sleep
 from uuid import UUID
 
 import msgspec
@@ -162,6 +163,7 @@ class Capturer:
             finally:
                 self._queue.popleft()
                 self.room.give(conversation.held)
+                sleep(0)  # the event loop's turn
 
     def _seal(self, conversation: Conversation, generation: int) -> SealedContent:
         redactor = self._redactor(conversation.capture.redact)
