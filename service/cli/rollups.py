@@ -33,7 +33,7 @@ def rollups() -> None:
 @config_option
 @store_option
 @json_option
-def rebuild_command(  # noqa: PLR0913  (one argument for each option)
+def rebuild_command(
     config: Path | None,
     *,
     store_url: str | None,

@@ -4,9 +4,10 @@ Hour by hour, so that memory holds one hour's values. Which values have rows of 
 records of all others must add up to the row of the others.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import timedelta
-from typing import Any
+from heapq import merge
+from itertools import groupby, repeat
 
 from sqlalchemy import Connection, Table, select
 
@@ -20,8 +21,14 @@ from service.store.measure_columns import DIMENSION_MEASURES, ROLLUP_SUMS
 _HOUR = timedelta(hours=1)
 _NO_ROW = tuple(None if name in ROLLUP_SUMS else 0 for name in DIMENSION_MEASURES)
 
-Rows = dict[str, tuple[int | None, ...]]
-"""By value, or `OTHER`, the `DIMENSION_MEASURES`."""
+_STREAMED = {"yield_per": 1_000}
+
+Row = tuple[int | None, ...]
+"""The `DIMENSION_MEASURES`."""
+Rows = dict[str, Row]
+"""By value, or `OTHER`."""
+Hourly = tuple[int, str, Row]
+"""The number of the hour in its day, the value, the sums."""
 
 
 def findings(tx: Connection, day: Span) -> Iterator[Finding]:
@@ -29,13 +36,11 @@ def findings(tx: Connection, day: Span) -> Iterator[Finding]:
     if day.since < complete_since(tx):
         return
     for dimension in DIMENSION_NAMES:
-        days = _stored(tx, dimension_rollup_day, day, dimension=dimension)
+        days = {value: row for _number, value, row in _stored(tx, dimension_rollup_day, day, dimension)}
         total: Rows = {}
-        for number in range((day.until - day.since) // _HOUR):
-            hour = Span(day.since + number * _HOUR, day.since + (number + 1) * _HOUR)
-            expected = _summed(tx, hour, dimension=dimension, own=days.keys())
-            found = _stored(tx, dimension_rollup_hour, hour, dimension=dimension)
-            where = f"{dimension_rollup_hour.name} {hour.since:%Y-%m-%dT%H:%MZ} {dimension}"
+        for number, expected, found in _hours(tx, day, dimension, own=days.keys()):
+            hour = day.since + number * _HOUR
+            where = f"{dimension_rollup_hour.name} {hour:%Y-%m-%dT%H:%MZ} {dimension}"
             yield from _compare(where, expected, found=found, expected_in="records")
             for value, row in found.items():
                 _add(total, value, row)
@@ -43,26 +48,45 @@ def findings(tx: Connection, day: Span) -> Iterator[Finding]:
         yield from _compare(where, total, found=days, expected_in=dimension_rollup_hour.name)
 
 
-def _stored(tx: Connection, table: Table, span: Span, *, dimension: str) -> Rows:
+def _hours(
+    tx: Connection, day: Span, dimension: str, *, own: Collection[str]
+) -> Iterator[tuple[int, Rows, Rows]]:
+    """For each hour that has anything its number, what its rows should be, and what they are."""
+    streams = (_summed(tx, day, dimension, own=own), _stored(tx, dimension_rollup_hour, day, dimension))
+    tagged = merge(*(zip(stream, repeat(place)) for place, stream in enumerate(streams)), key=_number)
+    for number, rows in groupby(tagged, key=_number):
+        both: tuple[Rows, Rows] = ({}, {})
+        for (_, value, row), place in rows:
+            _add(both[place], value, row)
+        yield number, *both
+
+
+def _number(tagged: tuple[Hourly, int]) -> int:
+    return tagged[0][0]
+
+
+def _stored(tx: Connection, table: Table, span: Span, dimension: str) -> Iterator[Hourly]:
     row = table.c
-    statement = select(row.own, row.value, *(row[name] for name in DIMENSION_MEASURES)).where(
-        row.dimension == dimension, row.bucket >= span.since, row.bucket < span.until
+    statement = (
+        select(row.bucket, row.own, row.value, *(row[name] for name in DIMENSION_MEASURES))
+        .where(row.dimension == dimension, row.bucket >= span.since, row.bucket < span.until)
+        .order_by(row.bucket)
     )
-    return {value if own else OTHER: tuple(sums) for own, value, *sums in tx.execute(statement)}
+    for bucket, own, value, *sums in tx.execute(statement, execution_options=_STREAMED):
+        yield (bucket - span.since) // _HOUR, value if own else OTHER, tuple(sums)
 
 
-def _summed(tx: Connection, hour: Span, *, dimension: str, own: Any) -> Rows:
-    """What the hour's rows should be, from records and ledger entries."""
-    sums: Rows = {}
-    for _number, value, *measured in tx.execute(
-        queries.record_usage([hour], group_by=(dimension,), filters={})
-    ):
-        row = tuple(None if number is None else int(number) for number in measured)
-        _add(sums, value if value in own or value == "" else OTHER, row)
-    return sums
+def _summed(tx: Connection, day: Span, dimension: str, *, own: Collection[str]) -> Iterator[Hourly]:
+    """What the rows of the hours should be, from records and ledger entries."""
+    count = (day.until - day.since) // _HOUR
+    hours = [Span(day.since + number * _HOUR, day.since + (number + 1) * _HOUR) for number in range(count)]
+    statement = queries.record_usage(hours, group_by=(dimension,), filters={}).order_by(queries.SPAN)
+    for number, value, *measured in tx.execute(statement, execution_options=_STREAMED):
+        row = tuple(None if measure is None else int(measure) for measure in measured)
+        yield number, value if value in own or not value else OTHER, row
 
 
-def _add(rows: Rows, value: str, row: tuple[int | None, ...]) -> None:
+def _add(rows: Rows, value: str, row: Row) -> None:
     there = rows.get(value)
     rows[value] = row if there is None else tuple(map(_plus, there, row))
 

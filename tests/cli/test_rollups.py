@@ -68,5 +68,5 @@ def test_what_a_rebuild_cannot_mend_is_printed(on_store: Cli, store: Store) -> N
     assert "sum of cost_lines" in outcome.out
 
 
-def test_a_day_that_is_none_is_refused(on_store: Cli, store: Store) -> None:
+def test_a_day_that_is_none_is_refused(on_store: Cli) -> None:
     assert "--from" in on_store.refused("rollups", "rebuild", "--from", "yesterdayish")
