@@ -49,7 +49,9 @@ def perform(change: Callable[[Connection, Actor], object]) -> bool:
 
 def _write(change: Callable[[Connection, Actor], R]) -> R:
     with current().store.write() as tx:
-        return change(tx, actor())
+        found = change(tx, actor())
+    st.cache_resource.clear()  # what was changed is seen at once
+    return found
 
 
 def attempt(work: Callable[[], R]) -> R | None:

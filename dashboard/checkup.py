@@ -45,6 +45,7 @@ def _checks() -> Iterator[Finding]:
     yield findings.journal_finding(loaded.settings, folder=folder)
     if health is not None and health.at_head:
         yield findings.price_finding(health)
+        yield from findings.content_findings(health, now=data.now())
     others = {} if health is None or health.now is None else {"the store": health.now}
     yield findings.clock_finding(data.now(), others=others)
 

@@ -70,6 +70,7 @@ def installed(clock: Clock) -> Iterator[Callable[..., None]]:
     registries = Registries.of(ROOT, SETTINGS, now=clock, random_bytes=os.urandom, chance=lambda: 0.5)
 
     def make(store: Store, who: Viewer = LOCAL) -> None:
+        st.cache_resource.clear()
         install(Context(store, LOADED, now=clock, registries=registries, who=lambda: who))
 
     yield make
@@ -80,8 +81,8 @@ def installed(clock: Clock) -> Iterator[Callable[..., None]]:
 def open_page(installed: Callable[..., None]) -> OpenPage:
     """Runs the entry script at the address of a page."""
 
-    def open_at(store: Store, page: str = "overview", *, who: Viewer = LOCAL, **query: Any) -> AppTest:
-        installed(store, who)
+    def open_at(store: Store, page: str = "overview", *, viewer: Viewer = LOCAL, **query: Any) -> AppTest:
+        installed(store, viewer)
         script = AppTest.from_file(Path(dashboard.app.__file__), default_timeout=60)
         script._page_hash = calc_hash(page)
         script.query_params.update(query)

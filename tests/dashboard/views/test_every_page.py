@@ -64,7 +64,7 @@ def test_a_viewer_sees_no_button_that_changes_anything(
     sqlite_books: Store, open_page: OpenPage, address: str
 ) -> None:
     admin = {button.label for button in open_page(sqlite_books, address).button}
-    viewer = open_page(sqlite_books, address, who=LOOKER)
+    viewer = open_page(sqlite_books, address, viewer=LOOKER)
     labels = {button.label for button in viewer.button}
     for label in ACTS.get(address, []):
         assert label in admin
@@ -78,7 +78,7 @@ def test_some_pages_are_for_administrators_only(
     sqlite_books: Store, open_page: OpenPage, address: str
 ) -> None:
     assert open_page(sqlite_books, address).header[0].value == address.capitalize()
-    assert open_page(sqlite_books, address, who=LOOKER).header[0].value != address.capitalize()
+    assert open_page(sqlite_books, address, viewer=LOOKER).header[0].value != address.capitalize()
 
 
 def test_opening_every_page_changes_nothing(sqlite_books: Store, open_page: OpenPage) -> None:
