@@ -63,6 +63,7 @@ def _examine_loaded(loaded: Loaded, *, offline: bool) -> Iterator[Finding]:
     yield findings.journal_finding(settings, folder=settings.relay.data_dir / JOURNAL_FOLDER)
     if health is not None and health.at_head:
         yield findings.price_finding(health)
+        yield from findings.content_findings(health, now=utc_now())
     if settings.upstreams and not offline:
         from service.cli.reachability import reach
 

@@ -20,6 +20,7 @@ from service.store.health import StoreHealth
 
 Status = Literal["ok", "warning", "problem"]
 TOLERATED_SKEW = timedelta(seconds=5)
+TOLERATED_DELAY = timedelta(hours=1)
 _LIBRARIES = ("litestar", "uvicorn", "sqlalchemy", "psycopg", "msgspec", "genai-prices")
 _FIRST_SAFE_SQLITE = (3, 51, 3)
 
@@ -123,6 +124,21 @@ def price_finding(health: StoreHealth) -> Finding:
         )
         return Finding("prices", "warning", detail)
     return Finding("prices", "ok", f"{health.price_cards} cards, price data {installed}")
+
+
+def content_findings(health: StoreHealth, *, now: datetime) -> Iterator[Finding]:
+    """Whether captured content goes when its time is over, which is the keeper's work."""
+    if health.content_ends_at is None:
+        return
+    late = now - health.content_ends_at
+    if late < TOLERATED_DELAY:
+        yield Finding("content", "ok", "is kept for some projects; none has outlived its retention")
+        return
+    detail = (
+        f"some has outlived its retention by {late.days} days and {late.seconds // 3600} hours: no keeper runs; "
+        "start one, or run: tollkeeper content purge"
+    )
+    yield Finding("content", "problem", detail)
 
 
 def clock_finding(now: datetime, *, others: dict[str, datetime]) -> Finding:

@@ -1,10 +1,11 @@
-"""What a store says about itself, for `doctor`: versions, clock, dead letters, prices. Reads only."""
+"""What a store says about itself, for `doctor`: versions, clock, dead letters, prices, content. Reads only."""
 
 from datetime import datetime
 
 import msgspec
 from sqlalchemy import Connection, func, select, text
 
+from service.store.content_tables import captured_content
 from service.store.engine import Store
 from service.store.facts import read_fact
 from service.store.schema import HEAD, current_revision
@@ -25,6 +26,8 @@ class StoreHealth(msgspec.Struct, frozen=True, kw_only=True):
     price_cards: int = 0
     price_version: str | None = None
     secret_fingerprint: str | None = None
+    content_ends_at: datetime | None = None
+    """When the captured content that is to go first must be gone; None where there is none."""
 
     @property
     def at_head(self) -> bool:
@@ -53,6 +56,7 @@ def store_health(store: Store) -> StoreHealth:
             price_cards=tx.execute(select(func.count()).select_from(price_card)).scalar_one(),
             price_version=tx.execute(newest).scalar(),
             secret_fingerprint=read_fact(tx, _FINGERPRINT),
+            content_ends_at=tx.scalar(select(func.min(captured_content.c.expires_at))),
         )
 
 

@@ -124,6 +124,23 @@ def test_purge_and_stats(on_store: Cli, stored: Stored) -> None:
     assert on_store.ok("content", "purge").out == "Content of 0 requests deleted.\n"
 
 
+def test_doctor_sees_content_that_nobody_purges(on_store: Cli, stored: Stored) -> None:
+    def found() -> list[str]:
+        checks = on_store("doctor", "--offline", "--json").json["checks"]
+        return [f"{check['status']}: {check['detail']}" for check in checks if check["check"] == "content"]
+
+    assert found() == []
+    stored(days_old=29)
+    assert found() == ["ok: is kept for some projects; none has outlived its retention"]
+    stored(days_old=32)
+    [problem] = found()
+    assert problem.startswith(
+        "problem: some has outlived its retention by 2 days and 0 hours: no keeper runs;"
+    )
+    on_store.ok("content", "purge")
+    assert found()[0].startswith("ok")
+
+
 def test_rotate_key(on_store: Cli, stored: Stored) -> None:
     identifier = stored()
     assert on_store.ok("content", "rotate-key", "--json").json == {"encrypted_anew": 1}
