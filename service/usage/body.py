@@ -2,7 +2,8 @@
 
 Memory is bounded: of a body beyond `LARGEST_BODY` the head and the tail are kept, and what names, ends and
 counts the answer is searched there. Flags: `salvaged` (the body is not one JSON object that could be decoded;
-facts were found by their names), `oversized`, `undecodable` (compressed in a way we cannot read).
+facts were found by their names), `oversized`, `undecodable` (compressed in a way we cannot read), `inflated`
+(compressed, and so long that the rest was not read).
 """
 
 from service.usage.answer import Answer
@@ -35,13 +36,20 @@ class BodyMeter:
 
     def feed(self, chunk: bytes) -> bytes:
         """Take in *chunk*; returns it as it is."""
-        data = chunk if self._decoder is None else self._decoder.decode(chunk)
+        if self._decoder is None:
+            self._keep(chunk)
+        else:
+            for piece in self._decoder.decode(chunk):
+                self._keep(piece)
+        return chunk
+
+    def _keep(self, data: bytes) -> None:
         if not data:
-            return chunk
+            return
         self._size += len(data)
         if self._head:
             self._keep_tail(data)
-            return chunk
+            return
         self._parts.append(data)
         if self._size > LARGEST_BODY:
             whole = b"".join(self._parts)
@@ -49,13 +57,12 @@ class BodyMeter:
             self._head = whole[:_EDGE]
             self._text = generated_text(whole)
             self._keep_tail(whole[_EDGE:])
-        return chunk
 
     def result(self) -> Metered:
         """The facts of the body so far."""
         answer = Answer(self._dialect)
-        if self._decoder is not None and not self._decoder.readable:
-            answer.flags.add("undecodable")
+        if self._decoder is not None and self._decoder.flag is not None:
+            answer.flags.add(self._decoder.flag)
         if self._head:
             return self._oversized(answer)
         data = b"".join(self._parts).removeprefix(_BOM)

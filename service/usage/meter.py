@@ -5,7 +5,8 @@ extra usage event (`choices` is `[]`, `usage` is an object) that only the relay 
 could still become that event wait, at most `LONGEST_HELD` of them.
 A chunk of whole events that cannot hold a fact (`_may_hold_fact`) is only counted; JSON is read for the others, and
 for the first events, which name the answer. Flags: `unread` (an event above the limit), `salvaged` (an event
-that is no valid JSON), `undecodable` (compressed in a way we cannot read).
+that is no valid JSON), `undecodable` (compressed in a way we cannot read), `inflated` (compressed, and so long that
+the rest was not read).
 """
 
 import re
@@ -73,7 +74,11 @@ class StreamMeter:
 
     def feed(self, chunk: bytes) -> bytes:
         """Take in *chunk*; returns what may be forwarded now (the very *chunk* unless usage is hidden)."""
-        if len(chunk) < 2 * _TAIL or self._decoder is not None:
+        if self._decoder is not None:
+            for piece in self._decoder.decode(chunk):
+                self._feed(piece)
+            return chunk
+        if len(chunk) < 2 * _TAIL:
             return self._feed(chunk)
         forwarded = [self._feed(part) for part in self._parts(chunk)]
         return chunk if self._filter is None else b"".join(forwarded)
@@ -87,10 +92,9 @@ class StreamMeter:
         return [part for part in (chunk[:first], chunk[first:end], chunk[end:]) if part]
 
     def _feed(self, chunk: bytes) -> bytes:
-        data = chunk if self._decoder is None else self._decoder.decode(chunk)
-        if self._only_counted(data):
+        if self._only_counted(chunk):
             return chunk
-        events = self._splitter.feed(data)
+        events = self._splitter.feed(chunk)
         if self._filter is None:
             for event in events:
                 self._read(event.raw)
@@ -105,8 +109,8 @@ class StreamMeter:
 
     def result(self) -> Metered:
         """The facts so far."""
-        if self._decoder is not None and not self._decoder.readable:
-            self._answer.flags.add("undecodable")
+        if self._decoder is not None and self._decoder.flag is not None:
+            self._answer.flags.add(self._decoder.flag)
         return self._answer.metered(events=self.events, terminal=self.terminal)
 
     def generated(self) -> TextMeasure:
