@@ -147,8 +147,8 @@ class Town:
         )
 
     def record(self, *, at: datetime | None = None, count: int = 1, **fields: Any) -> None:
-        """*count* requests like this one."""
-        started = to_micros(at or self.clock.now())
+        """*count* requests like this one; they began a second ago unless *at* says when."""
+        started = to_micros(at or self.clock.now() - timedelta(seconds=1))
         given = {
             "key_id": "key_a",
             "key_name": "a",
