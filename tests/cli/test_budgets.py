@@ -29,6 +29,14 @@ def test_the_short_form(on_store: Cli) -> None:
     assert shown == budget
 
 
+def test_people_get_fields(on_store: Cli) -> None:
+    out = on_store.ok("budgets", "create", "10usd/day", "--project", "*").out
+    fields = dict(line.split(maxsplit=1) for line in out.splitlines())
+    assert (fields["scope"], fields["limit_usd"], fields["spent_usd"]) == ("project *", "10.00", "-")
+    deleted = on_store.ok("budgets", "delete", fields["id"], "--json").json
+    assert deleted["deleted_at"] is not None
+
+
 def test_every_scope(on_store: Cli) -> None:
     key = on_store.ok("keys", "create", "--name", "app", "--project", "search", "--json").json["id"]
     rule = (
