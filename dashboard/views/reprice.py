@@ -10,6 +10,7 @@ from service.ledger.repricer import Wanted
 from service.ledger.repricing import Diff
 from service.reporting.dimensions import require_storable
 
+RESULT = "reprice-result"
 REASON = "repriced on the dashboard"
 _UNCHANGED = {
     "same": "cost the same",
@@ -36,8 +37,8 @@ def draw() -> None:
         asked = grid.form_submit_button("Show what would change", icon=":material/preview:")
     if asked:
         found = attempt(lambda: _preview(int(days), model, timezone))
-        st.session_state["reprice"] = None if found is None else (int(days), model, found)
-    kept = st.session_state.get("reprice")
+        st.session_state[RESULT] = None if found is None else (int(days), model, found)
+    kept = st.session_state.get(RESULT)
     if kept is not None:
         _result(*kept, timezone=timezone)
 
@@ -72,7 +73,7 @@ def _result(days: int, model: str, diff: Diff, *, timezone: str) -> None:
         if viewer().may_act and st.button("Write these changes", type="primary", key="reprice-apply"):
             written = attempt(lambda: _apply(days, model, timezone))
             if written is not None:
-                st.session_state["reprice"] = None
+                st.session_state[RESULT] = None
                 done(f"{formats.count(written.records)} requests have their new cost.")
         controls.downloads(shown, name="reprice")
 
