@@ -66,7 +66,7 @@ class Courier:
 
     def run_once(self) -> int:
         """Start what is due; returns how many messages were started."""
-        self._give_up_slow()
+        self.give_up_slow()
         now = self._clock.now()
         busy = self.busy
         with self._store.read() as tx:
@@ -149,7 +149,8 @@ class Courier:
                 del self._errands[claimed.channel_id]
             self._done()
 
-    def _give_up_slow(self) -> None:
+    def give_up_slow(self) -> None:
+        """Note what takes too long as failed; `run_once` does it too."""
         late: list[_Errand] = []
         with self._lock:
             for errand in self._errands.values():

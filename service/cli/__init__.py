@@ -42,6 +42,9 @@ COMMANDS: Mapping[str, Place] = {
     "budgets": Place(
         "service.cli.budgets:budgets", "Create, list, show, update, raise and delete budgets; their history."
     ),
+    "alerts": Place(
+        "service.cli.alerts:alerts", "Alert rules and channels, what was raised, tests and simulations."
+    ),
     "prices": Place(
         "service.cli.prices:prices", "Show, set, import and update prices; rate past usage again."
     ),
@@ -60,6 +63,9 @@ COMMANDS: Mapping[str, Place] = {
         "service.cli.reconcile:reconcile", "Our books beside a provider's usage or cost report."
     ),
     "requests": Place("service.cli.requests:requests", "The log of requests; one whole request by its id."),
+    "content": Place(
+        "service.cli.content:content", "Show, count and delete captured content, where projects keep it."
+    ),
     "export": Place(
         "service.cli.export:export", "Write requests, usage or FOCUS rows to CSV, JSONL or Parquet."
     ),

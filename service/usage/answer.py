@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from service.usage import native
 from service.usage.dialects import Dialect
 from service.usage.envelope import Choice, Envelope, choices_of, x_groq_of
 from service.usage.fields import as_text, index_of, is_null, text_of, value_of
@@ -28,9 +29,12 @@ class Answer:
         "_response_id",
         "_seen",
         "_service_tier",
+        "_start",
         "_usage",
+        "ended",
         "flags",
         "has_error",
+        "output_open",
     )
 
     def __init__(self, dialect: Dialect, *, choices: int = 1) -> None:
@@ -43,7 +47,12 @@ class Answer:
         self._finished: dict[int, str] = {}
         self._seen: set[int] = set()
         self._error: tuple[str | None, str | None] = (None, None)
+        self._start: bytes | None = None
         self.has_error = False
+        self.output_open = False
+        """The usage seen counts the input; that of the output is still to come (Anthropic's Messages)."""
+        self.ended = False
+        """An object said that the answer ends."""
         self.flags: set[str] = set()
 
     @property
@@ -58,6 +67,11 @@ class Answer:
 
     def read(self, envelope: Envelope, *, event: int = 0) -> None:
         """Take in one object, which came as event number *event*."""
+        if native.opens(envelope):
+            self.output_open = True
+        elif native.ends(envelope):
+            self.ended = True
+        envelope = native.in_chat_form(envelope)
         self._response_id = self._response_id or text_of(envelope.id)
         self._model = self._model or text_of(envelope.model)
         self._service_tier = text_of(envelope.service_tier) or self._service_tier
@@ -141,6 +155,11 @@ class Answer:
 
     def _offer(self, candidate: msgspec.Raw, *, origin: Origin) -> bool:
         raw = bytes(candidate)
+        if self._start is not None:
+            raw = native.joined_usage(self._start, raw)
+            self.output_open = False
+        elif self.output_open:
+            self._start = raw
         reading = read_usage(raw, self._dialect)
         if reading is None:
             return False

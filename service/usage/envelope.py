@@ -7,40 +7,50 @@ import msgspec
 
 from service.usage.fields import GARBAGE
 
-_NO = msgspec.Raw(b"")
+NOTHING = msgspec.Raw(b"")
+"""A member that is not there."""
 
 
 class Choice(msgspec.Struct, gc=False):
     """The members of a choice that are read."""
 
-    index: msgspec.Raw = _NO
-    finish_reason: msgspec.Raw = _NO
-    usage: msgspec.Raw = _NO
-    error: msgspec.Raw = _NO
+    index: msgspec.Raw = NOTHING
+    finish_reason: msgspec.Raw = NOTHING
+    usage: msgspec.Raw = NOTHING
+    error: msgspec.Raw = NOTHING
 
 
 class Envelope(msgspec.Struct, gc=False):
     """The members of a completion, a chunk or an error that are read; values undecoded."""
 
-    id: msgspec.Raw = _NO
-    object: msgspec.Raw = _NO
-    model: msgspec.Raw = _NO
-    service_tier: msgspec.Raw = _NO
-    choices: msgspec.Raw = _NO
-    usage: msgspec.Raw = _NO
-    x_groq: msgspec.Raw = _NO
-    timings: msgspec.Raw = _NO
-    error: msgspec.Raw = _NO
-    type: msgspec.Raw = _NO
-    code: msgspec.Raw = _NO
-    error_type: msgspec.Raw = _NO
+    id: msgspec.Raw = NOTHING
+    object: msgspec.Raw = NOTHING
+    model: msgspec.Raw = NOTHING
+    service_tier: msgspec.Raw = NOTHING
+    choices: msgspec.Raw = NOTHING
+    usage: msgspec.Raw = NOTHING
+    x_groq: msgspec.Raw = NOTHING
+    timings: msgspec.Raw = NOTHING
+    error: msgspec.Raw = NOTHING
+    type: msgspec.Raw = NOTHING
+    code: msgspec.Raw = NOTHING
+    error_type: msgspec.Raw = NOTHING
+    # Members of other forms than a chat completion's; `native` reads them.
+    message: msgspec.Raw = NOTHING
+    delta: msgspec.Raw = NOTHING
+    stop_reason: msgspec.Raw = NOTHING
+    candidates: msgspec.Raw = NOTHING
+    usage_metadata: msgspec.Raw = msgspec.field(default=NOTHING, name="usageMetadata")
+    prompt_feedback: msgspec.Raw = msgspec.field(default=NOTHING, name="promptFeedback")
+    model_version: msgspec.Raw = msgspec.field(default=NOTHING, name="modelVersion")
+    response_id: msgspec.Raw = msgspec.field(default=NOTHING, name="responseId")
 
 
 class XGroq(msgspec.Struct, gc=False):
     """Groq's own object on a chunk."""
 
-    usage: msgspec.Raw = _NO
-    error: msgspec.Raw = _NO
+    usage: msgspec.Raw = NOTHING
+    error: msgspec.Raw = NOTHING
 
 
 _envelopes = msgspec.json.Decoder(Envelope)
@@ -49,7 +59,7 @@ _x_groq = msgspec.json.Decoder(XGroq)
 _items = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def envelope_of(data: bytes) -> Envelope | None:
+def envelope_of(data: bytes | msgspec.Raw) -> Envelope | None:
     """The object in *data*, or None if it is not a JSON object."""
     try:
         return _envelopes.decode(data)

@@ -6,21 +6,25 @@ could still become that event wait, at most `LONGEST_HELD` of them.
 A chunk of whole events that cannot hold a fact (`_may_hold_fact`) is only counted; JSON is read for the others, and
 for the first events, which name the answer. Flags: `unread` (an event above the limit), `salvaged` (an event
 that is no valid JSON), `undecodable` (compressed in a way we cannot read), `inflated` (compressed, and so long that
-the rest was not read).
+the rest was not read), `estimated_output` (only the input was counted by the provider before the stream broke off).
 """
 
 import re
+
+import msgspec
 
 from service.usage.answer import Answer
 from service.usage.body import BodyMeter
 from service.usage.dialects import Dialect
 from service.usage.encoding import ContentDecoder, is_identity
 from service.usage.envelope import Envelope, choices_of, envelope_of
+from service.usage.estimate import estimate_output
 from service.usage.fields import is_null
 from service.usage.metered import Metered
 from service.usage.salvage import salvage
 from service.usage.sse import LATE_LF, SseEvent, SseSplitter, event_data
 from service.usage.text import GeneratedText, TextMeasure
+from service.usage.tokens import TokenUsage
 
 __all__ = ["BodyMeter", "Metered", "StreamMeter"]
 
@@ -33,7 +37,7 @@ _NULLABLE = tuple(
     (f'"{name}"'.encode(), f'"{name}":null'.encode(), f'"{name}": null'.encode())
     for name in ("usage", "finish_reason", "error")
 )
-_TELLING = (b'"x_groq"', b'"timings"')
+_TELLING = (b'"x_groq"', b'"timings"', b'"usageMetadata"', b'"message_stop"')
 _TAIL = 1024
 """Bytes at the end of a burst in which its facts are expected."""
 _HAS_CHOICE = re.compile(rb'"choices"\s*:\s*\[\s*[^\]\s]')
@@ -111,7 +115,10 @@ class StreamMeter:
         """The facts so far."""
         if self._decoder is not None and self._decoder.flag is not None:
             self._answer.flags.add(self._decoder.flag)
-        return self._answer.metered(events=self.events, terminal=self.terminal)
+        facts = self._answer.metered(events=self.events, terminal=self.terminal)
+        if self._answer.output_open and facts.usage is not None:
+            return _with_estimated_output(facts, facts.usage, text=self.generated())
+        return facts
 
     def generated(self) -> TextMeasure:
         """The generated text seen so far, for estimates."""
@@ -148,7 +155,7 @@ class StreamMeter:
             self._answer.flags.add("salvaged")
         self._answer.read(envelope or salvage(data), event=self.events)
         self._heads_left = 0 if self._answer.identified else max(0, self._heads_left - 1)
-        self.terminal = self.terminal or self._answer.has_error
+        self.terminal = self.terminal or self._answer.has_error or self._answer.ended
         if envelope is None or not _is_extra_usage(envelope):
             return False
         return len(raw) <= _LONGEST_HIDDEN and _HAS_CHOICE.search(raw) is None
@@ -157,6 +164,17 @@ class StreamMeter:
         if raw is None:
             self.events += 1
             self._answer.flags.add("unread")
+
+
+def _with_estimated_output(facts: Metered, usage: TokenUsage, *, text: TextMeasure) -> Metered:
+    """The input as it was counted; of the output, whose count never came, what was seen."""
+    seen = max(usage.output_tokens, estimate_output(text).tokens)
+    return msgspec.structs.replace(
+        facts,
+        usage=msgspec.structs.replace(usage, output_tokens=seen),
+        usage_source="partial",
+        usage_flags=tuple(sorted({*facts.usage_flags, "estimated_output"})),
+    )
 
 
 def _may_hold_fact(data: bytes) -> bool:

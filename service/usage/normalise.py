@@ -16,6 +16,7 @@ import msgspec
 from service.usage.cost import billed_nanos
 from service.usage.dialects import Dialect, recognise
 from service.usage.fields import value_of
+from service.usage.native import GEMINI, as_openai_usage, is_gemini_usage
 from service.usage.tokens import TokenUsage
 
 LARGEST_COUNT = 1 << 40
@@ -73,6 +74,8 @@ def read_usage(raw: bytes, dialect: Dialect) -> Reading | None:
         return None if raw == b"null" else Reading(usage=None, flags=frozenset({"malformed"}))
     if not value:
         return None
+    if is_gemini_usage(value):
+        return _UsageObject(as_openai_usage(value), GEMINI).reading()
     return _UsageObject(value, dialect if dialect.decides else recognise(value)).reading()
 
 

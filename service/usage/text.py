@@ -87,6 +87,9 @@ def measure(text: bytes) -> TextMeasure:
 # Generated text in chunks or in a body, found by its names. Both names of reasoning may carry the same text.
 _CHARACTERS = rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
 _SPOKEN = re.compile(rb'"(?:content|refusal|arguments)"\s*:\s*' + _CHARACTERS, re.DOTALL)
+# Anthropic's Messages and Gemini's candidates have other names; elsewhere `text` says the same once more.
+_OTHER_FORM = re.compile(rb'"candidates"|"content_block_(?:start|delta)"|"type"\s*:\s*"message"')
+_SPOKEN_THERE = re.compile(rb'"(?:text|thinking|partial_json)"\s*:\s*' + _CHARACTERS, re.DOTALL)
 _THOUGHT = tuple(
     re.compile(rb'"' + name + rb'"\s*:\s*' + _CHARACTERS, re.DOTALL)
     for name in (b"reasoning", b"reasoning_content")
@@ -106,6 +109,8 @@ def generated_text(data: bytes) -> TextMeasure:
     deltas = data.count(_DELTA)
     if deltas and len(plain := _PLAIN_DELTA.findall(data)) == deltas:
         return measure(_unescaped(b"".join(plain)))
+    if _OTHER_FORM.search(data) is not None:
+        return measure(_unescaped(b"".join(_SPOKEN_THERE.findall(data))))
     measured = measure(_unescaped(b"".join(_SPOKEN.findall(data))))
     if b'"reasoning"' in data or b'"reasoning_content"' in data:
         thought = max((b"".join(pattern.findall(data)) for pattern in _THOUGHT), key=len)
