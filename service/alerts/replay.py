@@ -45,9 +45,11 @@ class Replay:
         self._open: dict[Claim, OpenEvent] = {}
         self._by_event: dict[UUID, Raised] = {}
         self._number = 0
+        self._at = rule.created_at
 
     def take(self, readings: Sequence[Reading], *, at: datetime) -> None:
         """Everything that was read at *at*. A crossing that lasts counts as confirmed."""
+        self._at = at
         self._decide(readings, at=at)
         if any(event.state == "pending" for event in self._open.values()):
             self._decide(readings, at=at + self._rule.measured.pending)
@@ -58,17 +60,17 @@ class Replay:
                 case Begin(reading, threshold, firing):
                     self._begin(step, at=at)
                     if firing:
-                        self._raise(step.key, reading, threshold=threshold, at=at)
+                        self._raise(step.key, reading, threshold=threshold)
                 case Fire(event, reading, threshold):
                     self._set(event, state="firing")
-                    self._raise(event.key, reading, threshold=threshold, at=at)
+                    self._raise(event.key, reading, threshold=threshold)
                 case Clear(event, clear):
                     self._set(event, clear_at=at if clear else None)
                 case Drop(event):
                     del self._open[event.key]
                 case Resolve(event):
                     del self._open[event.key]
-                    self._by_event[event.id].resolved_at = at
+                    self._by_event[event.id].resolved_at = self._at
                 case Tell(event):
                     self._set(event, told=event.told + 1, told_at=at)
 
@@ -84,13 +86,13 @@ class Replay:
             seen_at=at,
         )
 
-    def _raise(self, key: Claim, reading: Reading, *, threshold: Threshold, at: datetime) -> None:
+    def _raise(self, key: Claim, reading: Reading, *, threshold: Threshold) -> None:
         raised = Raised(
             subject=reading.subject,
             severity=threshold.severity,
             value=reading.value,
             threshold=threshold.limit,
-            fired_at=at,
+            fired_at=self._at,
             summary=wording.summary(self._rule, reading, threshold=threshold),
         )
         self.raised.append(raised)

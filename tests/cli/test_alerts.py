@@ -1,11 +1,13 @@
 """`tollkeeper alerts`, on SQLite and PostgreSQL."""
 
 import io
+import logging
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import structlog
 
 from service.keys.secrets import audit_trail
 from service.store.engine import Store
@@ -17,6 +19,17 @@ from tests.support.receivers import Answer, Receiver, receiver
 
 SECRET_KEY = b"4fd1bb2e9ac07d35e8f61a90c2b7d4e3"
 SLACK = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#ops"
+
+
+@pytest.fixture(autouse=True)
+def own_logging() -> Iterator[None]:
+    """`alerts test` sets up logging for its process; here that is undone."""
+    root = logging.getLogger()
+    before = (root.handlers[:], root.level)
+    yield
+    root.handlers[:], level = before
+    root.setLevel(level)
+    structlog.reset_defaults()
 
 
 @pytest.fixture
@@ -44,7 +57,7 @@ def test_rules_from_making_to_deleting(on_store: Cli, store: Store) -> None:
         *("alerts", "update", "Fails", "--critical", "0.4", "--group-by", "none", "--filter", "none"),
         *("--min-requests", "3", "--renotify", "4h", "--name", "Fails often", "--json"),
     ).json
-    assert (changed["group_by"], changed["filter"], changed["min_requests"]) == (["key", "model"][:0], {}, 3)
+    assert (changed["group_by"], changed["filter"], changed["min_requests"]) == ([], {}, 3)
     assert (changed["critical"], changed["renotify"], changed["name"]) == (0.4, "4h", "Fails often")
     back = on_store.ok(
         "alerts", "update", "Fails often", "--min-requests", "none", "--renotify", "none", "--json"
@@ -95,8 +108,8 @@ def test_a_bad_rule_is_one_clear_line(on_store: Cli, arguments: list[str], reaso
 
 def test_metrics_explain_themselves(cli: Cli) -> None:
     names = [one["name"] for one in cli.ok("alerts", "metrics", "--json").json]
-    assert names[0] == "budget_used"
-    assert "share of a budget's limit" in cli.ok("alerts", "metrics").out or len(names) == 15
+    assert (names[0], len(names)) == ("budget_used", 15)
+    assert "Failed requests of all requests in the window." in cli.ok("alerts", "metrics").out
 
 
 def test_a_webhooks_secret_is_shown_once(on_store: Cli, store: Store) -> None:
@@ -169,12 +182,13 @@ def test_a_test_message_says_at_once_whether_it_arrived(on_store: Cli, hook: Rec
     assert on_store.ok("alerts", "retry", dead["id"], "--json").json["state"] == "waiting"
 
 
-def test_events_and_their_deliveries(on_store: Cli, today: Town) -> None:
+def test_events_and_their_deliveries(on_store: Cli, today: Town, capsys: pytest.CaptureFixture[str]) -> None:
     on_store.ok("alerts", "create", "--name", "Money", "--metric", "budget_used")
     on_store.ok("alerts", "channels", "create", "--name", "log", "--kind", "log")
     budget = today.budget()
     today.spend(6, charged=[(budget, "")])
     today.watcher().watch_budgets()
+    assert "alert_fired" in capsys.readouterr().out
     (found,) = on_store.ok("alerts", "events", "--json").json
     assert (found["state"], found["threshold"], found["rule_name"]) == ("firing", 0.5, "Money")
     assert "has used 60 %" in on_store.ok("alerts", "events", "--rule", "Money", "--since", "1d").out

@@ -4,6 +4,7 @@ apprise is imported when the first such channel is opened: it takes most of a se
 Texts that came from outside (names of keys, of projects) can neither mention a whole channel nor hide a link.
 """
 
+import logging
 import re
 import warnings
 from collections.abc import Mapping
@@ -59,6 +60,8 @@ class AppriseChannel:
             warnings.simplefilter("ignore")  # apprise imports what Python has deprecated
             import apprise
 
+            own = logging.getLogger(apprise.LOGGER_NAME)
+            own.propagate = False  # it logs URLs with their secrets; results keep what it says
             asset = apprise.AppriseAsset(
                 app_id=TITLE,
                 app_desc="Alerts",

@@ -1,6 +1,8 @@
 """Chat and mail through apprise, to real receivers on this machine."""
 
+import io
 import json
+import logging
 import socket
 import time
 from collections.abc import Iterator
@@ -228,3 +230,19 @@ def test_the_kind_of_message_is_kept(slack: Receiver) -> None:
 
 def test_it_does_not_show_its_url() -> None:
     assert "TIiaj" not in repr(AppriseChannel(SLACK, guard=AddressGuard()))
+
+
+def test_what_the_library_logs_stays_with_the_result(slack: Receiver) -> None:
+    """It logs URLs with their secrets; nothing of that reaches the log of this process."""
+    heard = io.StringIO()
+    listener = logging.StreamHandler(heard)
+    logging.getLogger().addHandler(listener)
+    slack.choose = lambda _got: Answer(500)
+    try:
+        with pytest.raises(DeliveryFailedError, match="error=500"):
+            send(SLACK)
+        with pytest.raises(InvalidInputError):
+            AppriseChannel("slack://s3cret", guard=AddressGuard()).opened()
+    finally:
+        logging.getLogger().removeHandler(listener)
+    assert heard.getvalue() == ""
