@@ -40,6 +40,7 @@ AGAIN_S = 0.1
 REMEMBER_S = 0.5
 """How long a refusal, or the absence of the store, is taken for granted."""
 ANSWER_WITHIN_S = 10.0
+LONGEST_WAIT_S = 60.0
 STORE_AWAY = "The store is away, and a hard budget needs it: what this relay may spend alone is spent."
 
 
@@ -74,6 +75,7 @@ class BudgetGate:
         self._refusals: dict[Place, Refusal] = {}
         self._away_until = float("-inf")
         self._renewed_at = float("-inf")
+        self._answered_at = float("-inf")
 
     async def admit(self, facts: RequestFacts, estimate_nanos: int | None) -> Admission:
         """Hold *estimate_nanos*, the most the request can cost, on every budget that applies.
@@ -110,7 +112,7 @@ class BudgetGate:
     async def _hold(self, demands: Sequence[Demand], amount: int) -> Sequence[Slice]:
         around = self._around
         began = around.monotonic()
-        while around.monotonic() - began < ANSWER_WITHIN_S:
+        while self._patient(began):
             match self._allowance.hold(demands, amount, now=around.now(), monotonic=around.monotonic()):
                 case Held(slices):
                     self._fill_ahead(demands, slices)
@@ -131,6 +133,12 @@ class BudgetGate:
                 case other:
                     assert_never(other)
         raise UnavailableError("The store takes too long over the budgets.", reason="store_unavailable")
+
+    def _patient(self, began: float) -> bool:
+        """Whether to wait on: under load for long, as long as the store answers anybody."""
+        monotonic = self._around.monotonic()
+        heard = max(began, self._answered_at)
+        return monotonic - heard < ANSWER_WITHIN_S and monotonic - began < LONGEST_WAIT_S
 
     def _remembered(self, short: Sequence[Demand], amount: int) -> Exhausted | None:
         """A recent refusal that holds for this request as well."""
@@ -203,7 +211,7 @@ class BudgetGate:
             return None
         finally:
             self._turns.end(turn)
-        monotonic = around.monotonic()
+        monotonic = self._answered_at = around.monotonic()
         self._allowance.answered(wants, outcome, deadline=asked_at + TTL_S - MARGIN_S, monotonic=monotonic)
         if isinstance(outcome, Exhausted):
             self._refusals[outcome.place] = Refusal(monotonic + REMEMBER_S, outcome)
