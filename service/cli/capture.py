@@ -54,10 +54,7 @@ def changed_capture(options: Mapping[str, Any], *, before: Mapping[str, Any] | N
 
 
 def _days(text: str) -> int:
-    try:
-        duration = parse_duration(text, field="--retention")
-    except OverflowError:
-        duration = timedelta.max
+    duration = parse_duration(text, field="--retention")
     if duration % _DAY:
         raise InvalidInputError(
             f"--retention is {text[:50]!r}; write whole days, such as 30d", field="retention"

@@ -19,7 +19,6 @@ from service.usage.fields import GARBAGE
 
 READ_FACTOR = 16
 """So many times what may be kept is read of an answer: an event stream is mostly frame, an image one long string."""
-_DECODED_AT_ONCE = 4_096
 _ESCAPED = re.compile(r"\\u(?![dD][89a-fA-F])([0-9a-fA-F]{4})")
 """A character in a piece of JSON that is no document; no half of a pair."""
 
@@ -58,20 +57,23 @@ class Content(msgspec.Struct, frozen=True):
 
 def part_of(taken: Taken, *, redactor: Redactor, max_bytes: int) -> Part:
     """The part that *taken* says, at most about *max_bytes* long."""
-    data = taken.data if is_identity(taken.encoding) else _decoded(taken, max_bytes=max_bytes)
+    data, is_whole = taken.data, taken.is_whole
+    if not is_identity(taken.encoding):
+        data, all_of_it = _decoded(taken, max_bytes=max_bytes)
+        is_whole = is_whole and all_of_it
     events = None
     counts: Counter[str] = Counter()
-    is_whole = taken.is_whole
+    ends = is_whole
     if taken.is_stream:
         answer, events = reassembled(data, is_whole=is_whole)
-        text: str | None = _json(redactor.value(answer, counts))
-    else:
-        data = without_media(data)
-        is_whole = is_whole and len(data) <= max_bytes
-        text = _redacted_json(data[:max_bytes], redactor, counts, is_whole=is_whole)
+        data, ends = _json(answer).encode(), True
+    data = without_media(data)
+    if len(data) > max_bytes:
+        data, ends, is_whole = data[:max_bytes], False, False
+    text = _redacted_json(data, redactor, counts, ends=ends)
     is_json = text is not None
     if text is None:
-        plain = _ESCAPED.sub(_unescaped, data[:max_bytes].decode("utf-8", "replace"))
+        plain = _ESCAPED.sub(_unescaped, data.decode("utf-8", "replace"))
         text = redactor.text(plain if is_whole else plain + CUT, counts)
     short = _bounded(text, is_json=is_json, max_bytes=max_bytes)
     return Part(
@@ -93,10 +95,10 @@ def _bounded(text: str, *, is_json: bool, max_bytes: int) -> str:
     return mended(cut, mark="") if is_json else cut
 
 
-def _redacted_json(data: bytes, redactor: Redactor, counts: Counter[str], *, is_whole: bool) -> str | None:
-    """None where it is no JSON."""
+def _redacted_json(data: bytes, redactor: Redactor, counts: Counter[str], *, ends: bool) -> str | None:
+    """None where it is no JSON. A document that has lost its end gets another."""
     try:
-        value = msgspec.json.decode(data if is_whole else mended(data.decode("utf-8", "ignore")))
+        value = msgspec.json.decode(data if ends else mended(data.decode("utf-8", "ignore")))
         return _json(redactor.value(value, counts))
     except GARBAGE:
         return None
@@ -110,14 +112,14 @@ def _json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _decoded(taken: Taken, *, max_bytes: int) -> bytes:
-    """What a compressed answer says, as far as it may be kept; nothing where we cannot read it."""
+def _decoded(taken: Taken, *, max_bytes: int) -> tuple[bytes, bool]:
+    """What a compressed answer says, as far as it may be read, and whether that is all; nothing where we cannot."""
     decoder = ContentDecoder(taken.encoding)
     parts: list[bytes] = []
     size = 0
-    for at in range(0, len(taken.data), _DECODED_AT_ONCE):
+    for piece in decoder.decode(taken.data):
+        parts.append(piece)
+        size += len(piece)
         if size > max_bytes * READ_FACTOR:
-            break
-        parts.append(decoder.decode(taken.data[at : at + _DECODED_AT_ONCE]))
-        size += len(parts[-1])
-    return b"".join(parts)
+            return b"".join(parts), False
+    return b"".join(parts), decoder.readable

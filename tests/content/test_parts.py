@@ -36,6 +36,14 @@ def test_a_stream_whose_secret_comes_in_pieces() -> None:
     assert (kept.is_json, kept.is_whole, kept.size, kept.events) == (True, True, len(stream), 4)
 
 
+def test_a_long_stream_is_cut_before_it_is_redacted() -> None:
+    stream = delta("joe@example.com " * 4000) + DONE
+    kept = part(stream, is_stream=True)
+    assert json.loads(kept.text)["choices"][0]["message"]["content"].startswith("[email] [email] ")
+    assert 400 < kept.redacted["email"] < 600
+    assert not kept.is_whole
+
+
 def test_a_stream_that_broke_off_in_a_secret() -> None:
     stream = b"".join(map(delta, ["word " * 60, "My card: 4111 1111 1111 1"]))
     kept = part(stream, is_stream=True, is_whole=False)
@@ -68,11 +76,12 @@ def test_a_compressed_answer(encoding: str) -> None:
 
 
 def test_a_compressed_answer_that_we_cannot_read() -> None:
-    assert part(b"\x01\x02", encoding="br").text == ""
+    kept = part(b"\x01\x02", encoding="br")
+    assert (kept.text, kept.is_whole, kept.size) == ("", False, 2)
 
 
 def test_a_compressed_answer_that_expands_without_end_is_cut() -> None:
-    bomb = gzip.compress(b'{"a": "' + b"word " * 8 * KIB * KIB + b'"}')
+    bomb = gzip.compress(b'{"a": "' + b"word " * 800 * KIB + b'"}')
     kept = part(bomb, encoding="gzip")
     assert len(kept.text) <= 8 * KIB
     assert not kept.is_whole

@@ -272,6 +272,18 @@ def test_no_word_of_it_is_on_disk_or_in_the_log(
         assert [name for name, data in files.items() if word in data] == []
 
 
+def test_a_request_that_could_not_begin_holds_no_memory(make_relay: MakeRelay, make_upstream: Any) -> None:
+    relay = make_relay(configured("a", make_upstream().url), journal_max_bytes=1 << 20)
+    key = relay.new_key(project="kept")
+    set_capture(relay, "kept", KEEP)
+    relay.fill_journal()
+    with relay.client(key) as client:
+        client.post(ASKED)
+        assert client.answer().status == 503
+    assert count(relay) == 0
+    assert relay.process.capturer.room.free == relay.process.settings.content.memory_bytes
+
+
 def test_what_is_in_flight_at_the_end_is_written(make_relay: MakeRelay, make_upstream: Any) -> None:
     upstream = make_upstream()
     relay = make_relay(configured("a", upstream.url))

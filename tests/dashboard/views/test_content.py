@@ -77,7 +77,7 @@ def test_it_is_shown_when_asked_for_as_text_and_audited(books: Store, open_page:
 
 
 def test_a_viewer_sees_nothing_of_it(sqlite_store: Store, open_page: OpenPage) -> None:
-    page = open_at(sqlite_store, open_page, put(sqlite_store), who=LOOKER)
+    page = open_at(sqlite_store, open_page, put(sqlite_store), viewer=LOOKER)
     assert "**Content**" not in [one.value for one in page.markdown]
     assert [button for button in page.button if button.key == "show-content"] == []
 
