@@ -60,6 +60,7 @@ def settle(page: Page) -> None:
     connected = '[data-testid="stApp"][data-test-connection-state="CONNECTED"]'
     page.wait_for_selector(connected, timeout=TIMEOUT_MS)
     page.wait_for_selector(f'{connected}[data-test-script-state="notRunning"]', timeout=TIMEOUT_MS)
+    page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')", timeout=TIMEOUT_MS)
     page.wait_for_timeout(SETTLE_MS)
 
 

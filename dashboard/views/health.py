@@ -96,7 +96,9 @@ def _list(found: list[Finding]) -> None:
     with st.container(border=True, gap="small"):
         for finding in sorted(found, key=lambda one: _WORST_FIRST.index(one.status)):
             icon, color = _MARKS[finding.status]
-            with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
-                st.badge(finding.status, icon=icon, color=color, width=110)
-                st.text(finding.check, width=110)
+            left, right = st.columns([1, 3], gap="small", vertical_alignment="center")
+            with left, st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                st.badge(finding.status, icon=icon, color=color)
+                st.text(finding.check, width="content")
+            with right:
                 controls.prose(finding.detail)
