@@ -26,6 +26,7 @@ _SHOWN = (
     "p50_duration_ms",
     "p95_duration_ms",
 )
+_WITH_COST = ("priced", "partial", "assumed", "provider")
 
 
 @click.command()
@@ -78,4 +79,6 @@ def _labels(row: UsageRow, *, zone: ZoneInfo) -> list[Any]:
 
 def _cells(measures: Measures) -> list[Any]:
     values = msgspec.structs.asdict(measures)
+    if measures.unpriced_requests and not any(measures.cost_status[status] for status in _WITH_COST):
+        values["cost_usd"] = "unpriced"  # refusals beside it cost 0, which is not what the usage cost
     return [values[name] for name in _SHOWN]
