@@ -34,6 +34,7 @@ class Answer:
         "ended",
         "flags",
         "has_error",
+        "other_form",
         "output_open",
     )
 
@@ -51,6 +52,8 @@ class Answer:
         self.has_error = False
         self.output_open = False
         """The usage seen counts the input; that of the output is still to come (Anthropic's Messages)."""
+        self.other_form = False
+        """The answer is no chat completion."""
         self.ended = False
         """An object said that the answer ends."""
         self.flags: set[str] = set()
@@ -71,7 +74,9 @@ class Answer:
             self.output_open = True
         elif native.ends(envelope):
             self.ended = True
-        envelope = native.in_chat_form(envelope)
+        in_chat_form = native.in_chat_form(envelope)
+        self.other_form = self.other_form or in_chat_form is not envelope
+        envelope = in_chat_form
         self._response_id = self._response_id or text_of(envelope.id)
         self._model = self._model or text_of(envelope.model)
         self._service_tier = text_of(envelope.service_tier) or self._service_tier

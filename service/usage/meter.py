@@ -37,7 +37,9 @@ _NULLABLE = tuple(
     (f'"{name}"'.encode(), f'"{name}":null'.encode(), f'"{name}": null'.encode())
     for name in ("usage", "finish_reason", "error")
 )
-_TELLING = (b'"x_groq"', b'"timings"', b'"usageMetadata"', b'"message_stop"')
+_TELLING = (b'"x_groq"', b'"timings"')
+_TELLING_IN_OTHER_FORMS = (*_TELLING, b'"usageMetadata"', b'"message_stop"')
+"""Looked for once the first events have shown that the answer is no chat completion."""
 _TAIL = 1024
 """Bytes at the end of a burst in which its facts are expected."""
 _HAS_CHOICE = re.compile(rb'"choices"\s*:\s*\[\s*[^\]\s]')
@@ -57,6 +59,7 @@ class StreamMeter:
         "_filter",
         "_heads_left",
         "_splitter",
+        "_telling",
         "_text",
         "events",
         "terminal",
@@ -71,6 +74,7 @@ class StreamMeter:
         self._splitter = SseSplitter()
         self._text = GeneratedText()
         self._heads_left = _FIRST_EVENTS
+        self._telling: tuple[bytes, ...] = _TELLING
         self.events = 0
         """Events with data so far, without `[DONE]`."""
         self.terminal = False
@@ -129,7 +133,7 @@ class StreamMeter:
         if self._heads_left or not self._splitter.between_events or not data.endswith(b"\n\n"):
             return False
         events, odd = divmod(data.count(b"\n"), 2)
-        if odd or not data.startswith(_OBJECT_LINE) or b"\r" in data or _may_hold_fact(data):
+        if odd or not data.startswith(_OBJECT_LINE) or b"\r" in data or self._may_hold_fact(data):
             return False
         if events > 1 and data.count(_NEXT_OBJECT_LINE) != events - 1:
             return False
@@ -148,17 +152,30 @@ class StreamMeter:
             return False
         self.events += 1
         self._text.add(data)
-        if not self._heads_left and not _may_hold_fact(data):
+        if not self._heads_left and not self._may_hold_fact(data):
             return False
         envelope = envelope_of(data)
         if envelope is None:
             self._answer.flags.add("salvaged")
         self._answer.read(envelope or salvage(data), event=self.events)
+        if self._answer.other_form:
+            self._telling = _TELLING_IN_OTHER_FORMS
         self._heads_left = 0 if self._answer.identified else max(0, self._heads_left - 1)
         self.terminal = self.terminal or self._answer.has_error or self._answer.ended
         if envelope is None or not _is_extra_usage(envelope):
             return False
         return len(raw) <= _LONGEST_HIDDEN and _HAS_CHOICE.search(raw) is None
+
+    def _may_hold_fact(self, data: bytes) -> bool:
+        """Whether a name of a fact stands in *data* with a value other than null. Text is escaped and cannot look so.
+
+        Counting runs at memory speed, five times as fast as a search by pattern. A false alarm only costs a parse.
+        """
+        for name, null, spaced in _NULLABLE:
+            others = data.count(name)
+            if others and (others := others - data.count(null)) and others != data.count(spaced):
+                return True
+        return any(name in data for name in self._telling)
 
     def _skip(self, raw: bytes | None) -> None:
         if raw is None:
@@ -175,18 +192,6 @@ def _with_estimated_output(facts: Metered, usage: TokenUsage, *, text: TextMeasu
         usage_source="partial",
         usage_flags=tuple(sorted({*facts.usage_flags, "estimated_output"})),
     )
-
-
-def _may_hold_fact(data: bytes) -> bool:
-    """Whether a name of a fact stands in *data* with a value other than null. Text is escaped and cannot look so.
-
-    Counting runs at memory speed, five times as fast as a search by pattern. A false alarm only costs a parse.
-    """
-    for name, null, spaced in _NULLABLE:
-        others = data.count(name)
-        if others and (others := others - data.count(null)) and others != data.count(spaced):
-            return True
-    return any(name in data for name in _TELLING)
 
 
 def _is_extra_usage(envelope: Envelope) -> bool:
