@@ -167,6 +167,7 @@ def test_every_scalar_field_has_a_variable(key: str) -> None:
         "accounting.reporting_timezone": "Europe/Madrid",
         "accounting.on_unpriced": "deny",
         "dashboard.enabled": "false",
+        "dashboard.sign_in": "none",
         "budgets.unpriced": "allow",
         "budgets.cap_output": "true",
         "telemetry.enabled": "true",
