@@ -3,7 +3,8 @@
     tollkeeper demo &      # prints the address of the dashboard with a one-time link
     .venv/bin/python benchmarks/screenshots.py --url http://127.0.0.1:8501/link/… --into docs/images
 
-The session of the link is kept in a file (``--session``), for the next run. Uses the Chromium of the system, or the one of Playwright where it is installed.
+The session of the link is kept in a file (``--session``), for the next run. Uses the Chromium of the system, or the
+one of Playwright where it is installed.
 """
 
 import argparse
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 FLAGS = (
     "--no-sandbox",
@@ -60,7 +61,7 @@ def settle(page: Page) -> None:
     connected = '[data-testid="stApp"][data-test-connection-state="CONNECTED"]'
     page.wait_for_selector(connected, timeout=TIMEOUT_MS)
     page.wait_for_selector(f'{connected}[data-test-script-state="notRunning"]', timeout=TIMEOUT_MS)
-    page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')", timeout=TIMEOUT_MS)
+    expect(page.get_by_test_id("stSkeleton")).to_have_count(0, timeout=TIMEOUT_MS)
     page.wait_for_timeout(SETTLE_MS)
 
 

@@ -29,9 +29,7 @@ code{font:13px ui-monospace,monospace}small{color:var(--soft)}
 """
 
 
-def login(
-    *, next_path: str, problem: str | None = None, no_accounts: bool = False, oidc: bool = False
-) -> str:
+def login(*, next_path: str, problem: str | None = None, no_accounts: bool = False) -> str:
     """Name and password."""
     if no_accounts:
         return _page(
@@ -39,14 +37,13 @@ def login(
             "<p>Open the link that <code>tollkeeper up</code> printed when it started; it makes you the administrator. "
             "Each start prints a new one until it is used.</p>",
         )
-    provider = '<a class="button" href="/oidc/begin">Sign in with your organisation</a>' if oidc else ""
     return _page(
         "Sign in",
         f"""{_problem(problem)}<form method="post" action="/login">
 <input type="hidden" name="next" value="{escape(next_path)}">
 <label>Name<input name="name" autocomplete="username" required autofocus maxlength="100"></label>
 <label>Password<input name="password" type="password" autocomplete="current-password" required maxlength="256"></label>
-<button>Sign in</button></form>{provider}""",
+<button>Sign in</button></form>""",
     )
 
 

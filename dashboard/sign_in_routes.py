@@ -31,10 +31,9 @@ _MINUTE_S = 60
 class SignInRoutes:
     """The routes of one door. *proxies* are those whose word on a client's address counts."""
 
-    def __init__(self, door: Door, *, proxies: TrustedProxies, oidc: bool = False) -> None:
+    def __init__(self, door: Door, *, proxies: TrustedProxies) -> None:
         self._door = door
         self._proxies = proxies
-        self._oidc = oidc
 
     @property
     def routes(self) -> list[Route]:
@@ -67,8 +66,8 @@ class SignInRoutes:
         to = safe_next(request.query_params.get("next"))
         if self._door.who(request.cookies.get(COOKIE)) is not None:
             return RedirectResponse(to, SEE_OTHER)
-        missing = not self._oidc and self._door.first_account_is_missing()
-        return HTMLResponse(pages.login(next_path=to, no_accounts=missing, oidc=self._oidc))
+        missing = self._door.first_account_is_missing()
+        return HTMLResponse(pages.login(next_path=to, no_accounts=missing))
 
     def log_in(self, request: Request, form: dict[str, str]) -> Response:
         """A session, or why not: one answer for an unknown name and a wrong password."""
@@ -79,7 +78,7 @@ class SignInRoutes:
         if isinstance(found, IssuedSession):
             return self.let_in(request, found, to=to)
         problem, status = _refusal(found)
-        return HTMLResponse(pages.login(next_path=to, problem=problem, oidc=self._oidc), status)
+        return HTMLResponse(pages.login(next_path=to, problem=problem), status)
 
     def logout_form(self, request: Request, _form: dict[str, str]) -> Response:
         """Asks first: a link cannot sign anybody out."""

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import msgspec
 import streamlit as st
+from sqlalchemy import Connection
 
 from dashboard import control_tables, controlling, data, formats
 from dashboard.acting import act, announce, done
@@ -57,8 +58,16 @@ def _create() -> None:
         mode=mode,
         models=[part.strip() for part in models.split(",") if part.strip()] or None,
     )
-    if act(lambda tx, by: current().registries.budgets.create(tx, new, by=by)) is not None:
+    if act(lambda tx, by: current().registries.budgets.create(tx, _by_id(tx, new), by=by)) is not None:
         done("The budget is made. Relays keep to it within two seconds.")
+
+
+def _by_id(tx: Connection, new: NewBudget) -> NewBudget:
+    """*new*, its key by the id where somebody wrote the name."""
+    if new.scope.kind != "key" or new.scope.id in (None, EACH):
+        return new
+    found = current().registries.keys.find(tx, new.scope.id)
+    return msgspec.structs.replace(new, scope=GivenScope("key", found.id))
 
 
 @calmly

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from dashboard import formats
 from dashboard.door import COOKIE
+from dashboard.navigation import entries
 from dashboard.periods import period
 from service.audit.actor import Actor
 from service.reporting.figures import Measures
@@ -253,3 +254,18 @@ def test_a_session_that_is_ended_elsewhere_ends_here(
         for account in found.accounts.list(tx):
             found.sessions.end_all(tx, account.id, by=Actor.system("test"))
     expect(visit.page.get_by_role("heading", name="You are signed out")).to_be_visible()
+
+
+def test_every_page_stands_on_a_phone_in_the_dark_and_asks_nobody_else(
+    visit: Visit, dashboard: Dashboard
+) -> None:
+    visit.page.emulate_media(color_scheme="dark")
+    visit.page.set_viewport_size({"width": 390, "height": 844})
+    for entry in entries():
+        visit.open(f"{dashboard.url}/{entry.address}")
+        expect(visit.page.get_by_test_id("stSkeleton")).to_have_count(0)
+        expect(visit.page.get_by_role("heading").first).to_be_visible()
+        expect(visit.page.get_by_test_id("stException")).to_have_count(0)
+        page = visit.page.locator('[data-testid="stMain"]')
+        wide = page.evaluate("element => element.scrollWidth - element.clientWidth")
+        assert wide <= 1, f"{entry.address} is wider than a phone"

@@ -2,12 +2,14 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard import formats
+from tests.reporting.figures_of import row
 
 amounts = st.integers(-(10**18), 10**18)
 
@@ -137,3 +139,33 @@ def test_differences_of_shares(now: float | None, before: float | None, shown: s
 def test_an_instant_stands_on_the_clock_of_the_zone() -> None:
     moment = datetime(2026, 3, 8, 20, 0, 1, tzinfo=UTC)
     assert formats.instant(moment, timezone="Asia/Kathmandu") == "2026-03-09 01:45:01"
+
+
+@pytest.mark.parametrize(
+    ("sums", "spend", "priced"),
+    [
+        ({"unpriced": 3, "metered": 3, "uncovered": 3, "cost_unpriced": 3}, "unpriced", "unpriced"),
+        (
+            {
+                "unpriced": 3,
+                "metered": 3,
+                "uncovered": 3,
+                "cost_unpriced": 3,
+                "cost_nanos": 0,
+                "cost_free": 2,
+            },
+            "unpriced",
+            "unpriced",
+        ),
+        (
+            {"unpriced": 1, "metered": 4, "uncovered": 1, "cost_priced": 3, "cost_nanos": 5 * 10**8},
+            "$0.50",
+            "75.0%",
+        ),
+        ({"cost_free": 2, "cost_nanos": 0}, "$0.00", "—"),
+        ({}, "—", "—"),
+    ],
+)
+def test_what_has_no_price_says_so_and_is_no_zero(sums: dict[str, Any], spend: str, priced: str) -> None:
+    measures = row({}, **sums).measures
+    assert (formats.spend(measures), formats.priced(measures)) == (spend, priced)
