@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
 import click
+import msgspec
 
 from service.cli.filters import Narrowed, filter_options, narrowed
 from service.cli.options import list_of, store_options
@@ -20,6 +21,7 @@ from service.reporting.export import export_requests, export_usage
 from service.reporting.files import FileFormat
 from service.reporting.focus import export_focus
 from service.reporting.intervals import Interval
+from service.reporting.key_names import with_key_ids
 from service.reporting.rows import RequestFilter
 from service.reporting.usage import UsageQuery, usage_report
 from service.settings import Settings
@@ -62,9 +64,11 @@ def export() -> None:
 def requests_command(*, output: str, file_format: FileFormat | None, **options: Any) -> None:
     """Every record, newest first, one row per attempt."""
     settings, asked = _read(options)
-    wanted = RequestFilter(since=asked.since, until=asked.until, filters=asked.filters)
     kind = _format_of(output, given=file_format)
     with open_store(settings) as store, counter("Rows") as progress:
+        with store.read() as tx:
+            filters = with_key_ids(tx, asked.filters)
+        wanted = RequestFilter(since=asked.since, until=asked.until, filters=filters)
         _write(output, export_requests(store, wanted, file_format=kind, progress=progress))
 
 
@@ -91,6 +95,7 @@ def usage_command(
         filters=asked.filters,
     )
     with open_store(settings) as store, store.read() as tx:
+        query = msgspec.structs.replace(query, filters=with_key_ids(tx, query.filters))
         report = usage_report(tx, query)
     _write(output, export_usage(report, file_format=_format_of(output, given=file_format)))
 

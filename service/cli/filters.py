@@ -13,6 +13,7 @@ from service.reporting.dimensions import Filters
 from service.reporting.intervals import time_zone
 
 F = TypeVar("F")
+_SAID = {"key": "key, by its id or name"}
 SHORT = ("key", "model", "project", "upstream", "outcome")
 
 
@@ -33,7 +34,10 @@ def filter_options(command: F) -> F:
         click.option(
             "--timezone", help="IANA zone in which days begin (default: accounting.reporting_timezone)."
         ),
-        *(click.option(f"--{name}", help=f"Only this {name}; alternatives with commas.") for name in SHORT),
+        *(
+            click.option(f"--{name}", help=f"Only this {_SAID.get(name, name)}; alternatives with commas.")
+            for name in SHORT
+        ),
         click.option(
             "--filter", "pairs", multiple=True, metavar="DIMENSION=VALUE", help="Any other dimension."
         ),

@@ -8,6 +8,7 @@ from service.cli.filters import filter_options, narrowed
 from service.cli.options import json_option, store_options
 from service.cli.output import print_fields, print_json, print_table
 from service.cli.session import load_settings, open_store, utc_now
+from service.reporting.key_names import with_key_ids
 from service.reporting.rows import RequestFilter, get_request, list_requests
 from service.store.engine import Store
 
@@ -44,10 +45,13 @@ def requests(request_id: str | None, *, as_json: bool, **options: Any) -> None:
             _print_one(store, request_id, as_json=as_json)
             return
         asked = narrowed(options, timezone=settings.accounting.reporting_timezone, now=utc_now())
-        wanted = RequestFilter(
-            since=asked.since, until=asked.until, filters=asked.filters, final_only=options["final_only"]
-        )
         with store.read() as tx:
+            wanted = RequestFilter(
+                since=asked.since,
+                until=asked.until,
+                filters=with_key_ids(tx, asked.filters),
+                final_only=options["final_only"],
+            )
             page = list_requests(tx, wanted, limit=options["limit"], cursor=options["cursor"])
     if as_json:
         print_json({"data": page.data, "next": page.next})

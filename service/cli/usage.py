@@ -13,6 +13,7 @@ from service.cli.output import print_json, print_table
 from service.cli.session import load_settings, open_store, utc_now
 from service.reporting.figures import Measures
 from service.reporting.intervals import Interval
+from service.reporting.key_names import with_key_ids
 from service.reporting.usage import UsageQuery, UsageReport, UsageRow, usage_report
 
 DEFAULT_RANGE = timedelta(days=30)
@@ -54,6 +55,7 @@ def usage(*, group_by: str, interval: Interval | None, as_json: bool, **options:
         filters=asked.filters,
     )
     with open_store(settings) as store, store.read() as tx:
+        query = msgspec.structs.replace(query, filters=with_key_ids(tx, query.filters))
         report = usage_report(tx, query)
     if as_json:
         print_json(report)
