@@ -19,7 +19,7 @@ from service.alerts.payload import MessageKind
 from service.errors import ConflictError, NotFoundError
 from service.store.alert_tables import alert_attempt, alert_channel, alert_delivery
 
-CLAIM_S = 120
+CLAIM_S = 75
 FIRST_DELAY_S = 2.0
 LONGEST_DELAY_S = 900.0
 LONGEST_RETRY_AFTER_S = 3600.0

@@ -43,7 +43,7 @@ from service.store.types import to_micros
 from tests.support.audit import TESTER
 from tests.support.clock import HandClock
 
-ROOT = b"root secret of the tests, 32 bytes or more"
+ROOT = b"root-secret-of-the-tests,-32-bytes-or-more"
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 NANOS = 10**9
 
