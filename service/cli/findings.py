@@ -15,6 +15,7 @@ import msgspec
 from service.errors import TollkeeperError
 from service.keys.secrets import SECRET_FILE, fingerprint, root_secret
 from service.ledger.segments import DAMAGED_SUFFIX, SUFFIX
+from service.pricing.genai import data_version
 from service.settings import Loaded, Settings
 from service.store.health import StoreHealth
 
@@ -115,7 +116,7 @@ def journal_finding(settings: Settings, *, folder: Path) -> Finding:
 
 def price_finding(health: StoreHealth) -> Finding:
     """Whether there are prices, and whether they are those of the installed price data."""
-    installed = version("genai-prices")
+    installed = data_version()
     if not health.price_cards:
         return Finding("prices", "problem", "the store has none; run: tollkeeper migrate")
     if health.price_version != installed:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, time
 from decimal import ROUND_HALF_EVEN, Decimal
 from hashlib import sha256
+from importlib.metadata import version
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -36,6 +37,11 @@ if TYPE_CHECKING:
 PICOS_PER_USD_PER_MTOK = 10**6
 PICOS_PER_USD_PER_THOUSAND = 10**9
 MAX_ID = 80
+IMPORTER = 2
+"""Raised whenever the same package gives other cards: stores then import it anew (see `seeding`).
+
+2: no price for images where OpenAI has one of its own that the package does not know (realtime and image models).
+"""
 
 FREE = Rates(input=flat(0), output=flat(0))
 
@@ -71,15 +77,20 @@ TIER_OF_CONTEXT = {
 
 def import_genai_prices() -> tuple[PriceCard, ...]:
     """Every price of the installed genai-prices package; the same package gives the same cards."""
-    from genai_prices import __version__
     from genai_prices.data import providers
 
+    version = data_version()
     return tuple(
         card
         for provider in providers
         for model in provider.models
-        for card in cards_of(model, provider, __version__)
+        for card in cards_of(model, provider, version)
     )
+
+
+def data_version() -> str:
+    """The version of the installed package and that of this importer."""
+    return f"{version('genai-prices')}+{IMPORTER}"
 
 
 def cards_of(model: "ModelInfo", provider: "Provider", version: str) -> Iterator[PriceCard]:

@@ -1,12 +1,19 @@
 """Images at the text rate, where the provider's own price list says so. Pure.
 
 genai-prices names an image price only where it differs. These providers bill the tokens of images in a prompt
-at the input rate, and cached ones at the cache rate:
+at the input rate, and cached ones at the cache rate, by their own words:
 
-- OpenAI and Azure: image inputs are "metered and charged in tokens", at the model's input rate;
-- Anthropic: an image costs about width times height / 750 input tokens;
-- Google: one input price for "text / image / video", another for audio;
-- xAI: image tokens of a prompt at the model's input rate.
+- OpenAI: "Text models price image tokens at standard text token rates, while GPT Image and gpt-realtime uses a
+  separate image token rate" (openai.com/api/pricing, questions and answers; quoted at
+  community.openai.com/t/1357218). Models named so are left out.
+- Azure: "You pay a per-token rate for the prompts and completions"; its example prices 255 image tokens like text
+  (learn.microsoft.com/azure/ai-services/openai/concepts/gpt-with-vision, "Special pricing information").
+- Anthropic: an image is width times height / 750 tokens of the input, at the model's input price
+  (platform.claude.com/docs/en/build-with-claude/vision, "Calculate image costs").
+- Google: "Input price: $0.30 (text / image / video), $1.00 (audio)" for gemini-2.5-flash, likewise for the others
+  (ai.google.dev/gemini-api/docs/pricing).
+- xAI: "Text input $2.00, Image input $2.00" (docs.x.ai/docs/models, grok-2-vision-1212); later models list one input
+  price for "text, image".
 
 Elsewhere an image without a price stays without one: the cost is then `partial`. So do audio, always, and
 images in answers, and models that have any price for images at all.
@@ -23,13 +30,16 @@ AT_TEXT_RATE = {
     "openai": ("image_input",),
     "x-ai": ("image_input",),
 }
+_OWN_RATE = {"openai": ("realtime", "image"), "azure": ("realtime", "image")}
+"""What the names of models contain whose images have a rate of their own, known to the price data or not."""
 
 
 def with_images_at_text_rate(card: PriceCard) -> PriceCard:
     """*card* with image prices spelled out where its provider has none but the text price."""
     meters = AT_TEXT_RATE.get(card.provider or "", ())
     tables = (card.rates, *(window.rates for window in card.windows), *(one.rates for one in card.variants))
-    if not meters or any(_prices_images(table) for table in tables):
+    own_rate = any(part in card.model for part in _OWN_RATE.get(card.provider or "", ()))
+    if not meters or own_rate or any(_prices_images(table) for table in tables):
         return card
     return msgspec.structs.replace(
         card,

@@ -50,6 +50,14 @@ def test_a_model_with_a_price_for_images_keeps_exactly_that(meter: str) -> None:
     assert with_images_at_text_rate(own) is own
 
 
+@pytest.mark.parametrize("model", ["gpt-4o-realtime-preview", "gpt-5-image"])
+def test_models_whose_images_have_a_rate_of_their_own_get_none_here(model: str) -> None:
+    unchanged = card(TEXT, model=model)
+
+    assert with_images_at_text_rate(unchanged) is unchanged
+    assert rate(used(10, image_input_tokens=10), unchanged, at=NOON).cost_status == "unpriced"
+
+
 def test_audio_and_images_in_answers_get_no_price_here() -> None:
     rates = with_images_at_text_rate(card(TEXT)).rates
 
