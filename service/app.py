@@ -10,11 +10,10 @@ import random
 import time
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import version
 
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from service.admin.context import AdminContext
 from service.alerts.desk import AlertDesk, AlertSurroundings
@@ -41,8 +40,9 @@ from service.ledger.recorder import Recorder
 from service.ledger.refusals import RefusalCoalescer
 from service.ledger.writer import Writer
 from service.logs import get_logger
-from service.pricing.catalog import import_genai_prices, load_book, store_cards
+from service.pricing.catalog import load_book
 from service.pricing.rating import Rating
+from service.pricing.seeding import seed_prices
 from service.pricing.upkeep import PriceUpkeep
 from service.relay.context import Clock, RelayContext, RelaySnapshot
 from service.relay.holds import Holding
@@ -54,7 +54,6 @@ from service.settings.redaction import BUILT_IN
 from service.store.engine import Store
 from service.store.revision import RevisionPoller
 from service.store.schema import migrate_if_needed, require_head
-from service.store.tables import price_card
 from service.store.types import from_micros
 from service.telemetry.budget_figures import BudgetFigures
 from service.telemetry.pipeline import telemetry_for
@@ -89,14 +88,7 @@ def open_store(settings: Settings) -> Store:
 def prepare_store(store: Store) -> tuple[str | None, str | None]:
     """Bring the store to head, with the prices of the installed price data; returns revisions before and after."""
     revisions = migrate_if_needed(store)
-    with store.read() as tx:
-        imported = tx.scalar(
-            select(price_card.c.id).where(price_card.c.source_version == version("genai-prices")).limit(1)
-        )
-    if imported is None:
-        cards = import_genai_prices()
-        with store.write() as tx:
-            store_cards(tx, cards, now=datetime.now(UTC))  # noqa: TID251  (the composition root)
+    seed_prices(store, now=datetime.now(UTC))  # noqa: TID251  (the composition root)
     return revisions
 
 
