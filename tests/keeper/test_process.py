@@ -17,7 +17,7 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
-from service.alerts.defaults import DEFAULTS
+from service.alerts.defaults import DEFAULTS, MADE
 from service.alerts.registry import load_rules
 from service.budgets.periods import open_period
 from service.keeper.process import KeeperProcess
@@ -26,6 +26,7 @@ from service.settings import AlertSettings, RelaySettings, Secret, Settings, Sto
 from service.store.alert_tables import alert_gauge, leadership
 from service.store.budget_tables import budget_lease
 from service.store.engine import Store
+from service.store.facts import fact_set_once
 from service.store.tables import request_record
 from service.store.types import to_micros
 from tests.ledger.making import intent
@@ -73,6 +74,12 @@ def now() -> datetime:
     return datetime.now(UTC)  # noqa: TID251  (the keeper goes by the machine's clock)
 
 
+def without_defaults(store: Store) -> None:
+    """A store whose default rules were deleted."""
+    with store.write() as tx:
+        fact_set_once(tx, name=MADE, value="1")
+
+
 def leader(store: Store) -> str:
     with store.read() as tx:
         return str(tx.scalar(select(leadership.c.holder)) or "")
@@ -108,6 +115,7 @@ def test_handing_over_takes_a_moment_and_raises_nothing_twice(
     store_url: str, tmp_path: Path, hook: Receiver
 ) -> None:
     with closing(Store(store_url)) as store:
+        without_defaults(store)
         town = Town(store, clock=HandClock(now()))
         town.rule()
         town.channel("hook", url=hook.url)
@@ -222,6 +230,7 @@ class Pack:
 
 def test_three_keepers_one_killed_every_alert_once(store_url: str, tmp_path: Path, hook: Receiver) -> None:
     with closing(Store(store_url)) as store:
+        without_defaults(store)
         town = Town(store, clock=HandClock(now()))
         town.rule()
         town.channel("hook", url=hook.url)
