@@ -100,7 +100,11 @@ def provider_secret(text: str, *, name: str) -> Secret:
 def header_list(text: str, *, name: str) -> Secret:
     """Headers as OpenTelemetry writes them: `name=value,name=value`, values percent-encoded."""
     pairs = [member.partition("=") for member in text.split(",") if member.strip()]
-    if not text.isascii() or not text.isprintable() or not all(key.strip() and sign for key, sign, _ in pairs):
+    if (
+        not text.isascii()
+        or not text.isprintable()
+        or not all(key.strip() and sign for key, sign, _ in pairs)
+    ):
         raise ConfigurationError(f"{name} must hold headers as name=value, separated by commas")
     return Secret(text)
 

@@ -124,16 +124,18 @@ class DashboardSettings(_Section, frozen=True, kw_only=True):
     port: Annotated[Port, _says("Port the dashboard listens on.")] = 8501
     sign_in: Annotated[
         Literal["password", "none"],
-        _says("Who may look: accounts with a password, or whoever reaches it (then put a login in front of it)."),
+        _says(
+            "Who may look: accounts with a password, or whoever reaches it (then put a login in front of it)."
+        ),
     ] = "password"
 
 
 class TelemetrySettings(_Section, frozen=True, kw_only=True):
     """`[telemetry]`"""
 
-    enabled: Annotated[
-        bool, _says("Whether spans and metrics are sent to an OpenTelemetry collector.")
-    ] = False
+    enabled: Annotated[bool, _says("Whether spans and metrics are sent to an OpenTelemetry collector.")] = (
+        False
+    )
     otlp_endpoint: Annotated[
         str, Meta(min_length=1), _says("Base address of the collector; OTLP over HTTP, without `/v1/traces`.")
     ] = "http://127.0.0.1:4318"
