@@ -78,6 +78,7 @@ class AppriseChannel:
         if plugin is None:
             raise InvalidInputError("url: apprise does not understand it; check its parts", field="url")
         plugin.redirects = False
+        plugin.verify_certificate = True
         for name in ("include_image", "avatar", "footer_logo", "avatar_url"):
             if hasattr(plugin, name):
                 setattr(plugin, name, None if name == "avatar_url" else False)

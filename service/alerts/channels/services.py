@@ -109,7 +109,7 @@ def service_of(url: str) -> Service:
             f"url: the scheme {scheme[:20]!r} is not allowed; use one of {', '.join(SCHEMES)}", field="url"
         )
     parts = _parts(url)
-    given = _check_parameters(parts.query, allowed=PARAMETERS)
+    given = _check_parameters(url, allowed=PARAMETERS)
     if scheme in FIXED:
         return Service(scheme, (), f"{scheme}://{MASK}")
     host = _host(parts)
@@ -143,7 +143,7 @@ def _native(url: str) -> Service:
             "for a receiver of your own, make a channel of the kind webhook",
             field="url",
         )
-    _check_parameters(parts.query, allowed=NATIVE_PARAMETERS)
+    _check_parameters(url, allowed=NATIVE_PARAMETERS)
     return Service(name, (host,), f"{name}://{MASK}")
 
 
@@ -161,8 +161,9 @@ def _host(parts: SplitResult) -> str:
         raise InvalidInputError("url has no host", field="url") from error
 
 
-def _check_parameters(query: str, *, allowed: frozenset[str]) -> dict[str, str]:
-    given = dict(parse_qsl(query, keep_blank_values=True))
+def _check_parameters(url: str, *, allowed: frozenset[str]) -> dict[str, str]:
+    """The parameters as apprise reads them: from the first question mark on, also behind a `#`."""
+    given = dict(parse_qsl(url.partition("?")[2], keep_blank_values=True))
     for name in given:
         if name.lower() not in allowed:
             raise InvalidInputError(

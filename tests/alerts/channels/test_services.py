@@ -77,7 +77,12 @@ def test_other_schemes_are_refused_by_name(scheme: str) -> None:
 )
 def test_other_parameters_are_refused_by_name(parameter: str) -> None:
     name = parameter.partition("=")[0].replace("+", " ")
-    for url in (f"slack://{SECRET}?{parameter}", f"https://hooks.slack.com/services/{SECRET}?{parameter}"):
+    for url in (
+        f"slack://{SECRET}?{parameter}",
+        f"slack://{SECRET}/#ops?{parameter}",
+        f"https://hooks.slack.com/services/{SECRET}?{parameter}",
+        f"https://hooks.slack.com/services/{SECRET}#x?{parameter}",
+    ):
         with pytest.raises(InvalidInputError, match=f"the parameter '{name}' is not allowed") as refused:
             service_of(url)
         assert "TIiaj" not in str(refused.value)
