@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
@@ -18,6 +19,11 @@ import httpx
 import msgspec
 
 from service.app import alarm, prepare_store, system_clock
+from service.budgets.charges import NO_LEASE, Charge
+from service.budgets.policy import BudgetBook, RequestFacts
+from service.budgets.registry import BudgetRegistry, load_budgets
+from service.budgets.standings import standing
+from service.budgets.values import BudgetChanges, GivenScope, NewBudget
 from service.first_run import FIRST_START, utc_now
 from service.keys.registry import KeyRegistry
 from service.keys.secrets import Peppers, audit_trail, installation_secret
@@ -33,13 +39,14 @@ from service.relay.charging import charge_nothing, put_rating, put_usage
 from service.settings import Settings, StoreSettings
 from service.simulator.calls import SimulatedCall
 from service.simulator.history import history
-from service.simulator.workloads import WORKLOADS
+from service.simulator.workloads import EXHAUSTED_KEY, WORKLOADS
 from service.store.engine import Store
 from service.supervisor import listen
 from service.usage.tokens import TokenUsage
 
 DAYS = 30
 EXPECTED_CALLS = 30_000
+NANOS_PER_CENT = 10_000_000
 KEYS_FILE = "demo-keys.json"
 PAUSE_S = (0.3, 1.5)
 QUESTIONS = (
@@ -74,7 +81,10 @@ def run_demo(settings: Settings, *, dashboard: bool) -> None:
         prepare_store(store)
         keys = make_keys(store, demo)
         (place / KEYS_FILE).write_bytes(msgspec.json.encode(keys))
+        budgets = DemoBudgets(store, demo)
+        budgets.make(keys)
         fill(store, keys)
+        budgets.exhaust()
         store.close()
         run_everything(
             demo,
@@ -84,7 +94,7 @@ def run_demo(settings: Settings, *, dashboard: bool) -> None:
                 first_keys=True,
                 extra=(("demo-traffic", "--relay-url", RELAY_URL),),
                 virtual_key=keys[0].token,
-                store_flag=f" --store-url {demo.store.url}",
+                store_flag=f" --store-url {demo.store.url} --data-dir {place}",
                 headline=f"DEMO: simulated answers, generated history, store in {place} (removed at the end).",
             ),
         )
@@ -106,17 +116,52 @@ def make_keys(store: Store, settings: Settings) -> list[DemoKey]:
     return keys
 
 
+class DemoBudgets:
+    """The budgets of the demo, as old as its history, which is charged to them. One of them is used up."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store = store
+        self._trail = audit_trail(installation_secret(store, settings), now=utc_now)
+        self._exhausted = ""
+
+    def make(self, keys: list[DemoKey]) -> None:
+        """A soft one for everything and for one project, by the month, and a hard one for `EXHAUSTED_KEY`."""
+        registry = self._registry(utc_now() - timedelta(days=DAYS + 1))
+        sandbox = next(key.id for key in keys if key.name == EXHAUSTED_KEY)
+        project = keys[0].project
+        everything = NewBudget(scope=GivenScope("global"), limit_usd="250", window="month", mode="soft")
+        team = NewBudget(scope=GivenScope("project", project), limit_usd="60", window="month", mode="soft")
+        spent = NewBudget(scope=GivenScope("key", sandbox), limit_usd="1000", window="total")
+        with self._store.write() as tx:
+            for new in (everything, team):
+                registry.create(tx, new, by=FIRST_START)
+            self._exhausted = registry.create(tx, spent, by=FIRST_START).budget.id
+
+    def exhaust(self) -> None:
+        """Limit the hard one to what was spent of it, in whole cents."""
+        registry = self._registry(utc_now())
+        with self._store.write() as tx:
+            now = standing(tx, registry.get(tx, self._exhausted).budget, "", at=utc_now())
+            cents = max(1, -(-now.spent_nanos // NANOS_PER_CENT))
+            changes = BudgetChanges(limit_usd=f"{cents // 100}.{cents % 100:02}")
+            registry.update(tx, self._exhausted, changes=changes, by=FIRST_START)
+
+    def _registry(self, now: datetime) -> BudgetRegistry:
+        return BudgetRegistry(now=lambda: now, random_bytes=os.urandom, trail=self._trail)
+
+
 def fill(store: Store, keys: list[DemoKey]) -> None:
     """Thirty days of records up to now."""
     batches = BatchWriter(Writer(store, clock=system_clock().micros), alarm=alarm)
     with store.read() as tx:
-        book = load_book(tx)
+        book, budgets = load_book(tx), load_budgets(tx)
     ids = {key.name: key.id for key in keys}
     calls = history(end=utc_now(), days=DAYS)
     with click.progressbar(
         length=EXPECTED_CALLS, label=f"Generating {DAYS} days of history", file=sys.stderr
     ) as bar:
-        for batch in _batched(to_records(calls, ids=ids, book=book)):
+        records = (charged(record, budgets) for record in to_records(calls, ids=ids, book=book))
+        for batch in _batched(records):
             batches.store(batch)
             bar.update(len(batch))
         bar.update(max(0, EXPECTED_CALLS - bar.pos))
@@ -140,6 +185,14 @@ def to_records(
         record.upstream_model = call.requested_model if call.upstream else None
         _price(record, book)
         yield record
+
+
+def charged(record: RequestRecord, budgets: BudgetBook) -> RequestRecord:
+    """*record* with the budgets it is charged to, if an upstream saw it."""
+    if record.upstream is not None and record.requested_model is not None:
+        facts = RequestFacts(record.key_id, record.project, record.end_user, record.requested_model)
+        record.charges = tuple(Charge(*each.place, NO_LEASE, 0) for each in budgets.applying(facts)) or None
+    return record
 
 
 def _price(record: RequestRecord, book: PriceBook) -> None:
