@@ -1,4 +1,4 @@
-"""Rollups of usage by end user and by tag, by UTC hour and day."""
+"""Rollups of usage by end user and by tag, and rollups without key and project."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,48 @@ depends_on = None
 
 MICROS = sa.BigInteger()
 DAY_MICROS = 86_400_000_000
+SUMS = (
+    "input_tokens",
+    "cache_read_input_tokens",
+    "cache_write_input_tokens",
+    "audio_input_tokens",
+    "image_input_tokens",
+    "output_tokens",
+    "reasoning_output_tokens",
+    "audio_output_tokens",
+    "image_output_tokens",
+    "cost_nanos",
+    "provider_cost_nanos",
+    "duration_micros",
+    "ttft_micros",
+)
+COUNTS = (
+    "requests",
+    "attempts",
+    "streams",
+    "cache_read_input_tokens_reported",
+    "cache_write_input_tokens_reported",
+    "reasoning_output_tokens_reported",
+    "cost_priced",
+    "cost_partial",
+    "cost_assumed",
+    "cost_provider",
+    "cost_unpriced",
+    "cost_free",
+    "usage_provider",
+    "usage_partial",
+    "usage_estimated",
+    "usage_none",
+    "duration_count",
+    "ttft_count",
+)
+BINS = tuple(f"{latency}_bin_{index:02}" for latency in ("duration", "ttft") for index in range(44))
 SINCE = "dimension_rollups_since"
+MODEL_ROLLUPS = {
+    "": "usage_rollup without key and project.",
+    "_hour": "model_rollup by UTC hour.",
+    "_day": "model_rollup by UTC day.",
+}
 NOW_MICROS = {
     "sqlite": "CAST(strftime('%s', 'now') AS INTEGER) * 1000000",
     "postgresql": "CAST(floor(extract(epoch FROM now())) AS BIGINT) * 1000000",
@@ -21,6 +62,9 @@ def upgrade() -> None:
     create_rollup("dimension_rollup_hour", comment="Usage by end user and by tag, by UTC hour.")
     create_rollup("dimension_rollup_day", comment="dimension_rollup_hour by UTC day.")
     leave_out_what_was_before()
+    for ending, comment in MODEL_ROLLUPS.items():
+        create_model_rollup(f"model_rollup{ending}", comment=comment)
+        sum_up(f"usage_rollup{ending}", into=f"model_rollup{ending}")
 
 
 def create_rollup(name: str, *, comment: str) -> None:
@@ -30,45 +74,10 @@ def create_rollup(name: str, *, comment: str) -> None:
         sa.Column("bucket", MICROS, nullable=False),
         sa.Column("own", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column("value", sa.Text(), nullable=False),
-        sa.Column("input_tokens", sa.BigInteger(), nullable=True),
-        sa.Column("cache_read_input_tokens", sa.BigInteger(), nullable=True),
-        sa.Column("cache_write_input_tokens", sa.BigInteger(), nullable=True),
-        sa.Column("audio_input_tokens", sa.BigInteger(), nullable=True),
-        sa.Column("image_input_tokens", sa.BigInteger(), nullable=True),
-        sa.Column("output_tokens", sa.BigInteger(), nullable=True),
-        sa.Column("reasoning_output_tokens", sa.BigInteger(), nullable=True),
-        sa.Column("audio_output_tokens", sa.BigInteger(), nullable=True),
-        sa.Column("image_output_tokens", sa.BigInteger(), nullable=True),
-        sa.Column("cost_nanos", sa.BigInteger(), nullable=True),
-        sa.Column("provider_cost_nanos", sa.BigInteger(), nullable=True),
-        sa.Column("duration_micros", sa.BigInteger(), nullable=True),
-        sa.Column("ttft_micros", sa.BigInteger(), nullable=True),
+        *(sa.Column(name, sa.BigInteger(), nullable=True) for name in SUMS),
         sa.Column("bytes_in", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("bytes_out", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
-        sa.Column("requests", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.Column("attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.Column("streams", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.Column(
-            "cache_read_input_tokens_reported", sa.Integer(), server_default=sa.text("0"), nullable=False
-        ),
-        sa.Column(
-            "cache_write_input_tokens_reported", sa.Integer(), server_default=sa.text("0"), nullable=False
-        ),
-        sa.Column(
-            "reasoning_output_tokens_reported", sa.Integer(), server_default=sa.text("0"), nullable=False
-        ),
-        sa.Column("cost_priced", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.Column("cost_partial", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.Column("cost_assumed", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.Column("cost_provider", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.Column("cost_unpriced", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.Column("cost_free", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.Column("usage_provider", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.Column("usage_partial", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.Column("usage_estimated", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.Column("usage_none", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.Column("duration_count", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.Column("ttft_count", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        *(sa.Column(name, sa.Integer(), server_default=sa.text("0"), nullable=False) for name in COUNTS),
         sa.Column("errors", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("refused", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("disconnects", sa.Integer(), server_default=sa.text("0"), nullable=False),
@@ -78,6 +87,36 @@ def create_rollup(name: str, *, comment: str) -> None:
         sa.CheckConstraint("dimension IN ('end_user', 'tag')", name=op.f(f"ck_{name}_dimension")),
         sa.PrimaryKeyConstraint("dimension", "bucket", "own", "value", name=op.f(f"pk_{name}")),
         comment=comment,
+    )
+
+
+def create_model_rollup(name: str, *, comment: str) -> None:
+    op.create_table(
+        name,
+        sa.Column("bucket", MICROS, nullable=False),
+        sa.Column("upstream", sa.Text(), nullable=False),
+        sa.Column("provider", sa.Text(), nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        *(sa.Column(name, sa.BigInteger(), nullable=True) for name in SUMS),
+        sa.Column("bytes_in", sa.BigInteger(), nullable=False),
+        sa.Column("bytes_out", sa.BigInteger(), nullable=False),
+        *(sa.Column(name, sa.Integer(), nullable=False) for name in COUNTS),
+        *(sa.Column(name, sa.Integer(), nullable=True) for name in BINS),
+        sa.PrimaryKeyConstraint(
+            "bucket", "upstream", "provider", "model", "outcome", name=op.f(f"pk_{name}")
+        ),
+        comment=comment,
+        sqlite_with_rowid=False,
+    )
+
+
+def sum_up(table: str, *, into: str) -> None:
+    keys = "bucket, upstream, provider, model, outcome"
+    measures = (*SUMS, "bytes_in", "bytes_out", *COUNTS, *BINS)
+    sums = ", ".join(f"SUM({name})" for name in measures)
+    op.execute(
+        f"INSERT INTO {into} ({keys}, {', '.join(measures)}) SELECT {keys}, {sums} FROM {table} GROUP BY {keys}"  # noqa: S608  (names of this file)
     )
 
 
@@ -97,6 +136,8 @@ def leave_out_what_was_before() -> None:
 
 
 def downgrade() -> None:
+    for ending in reversed(MODEL_ROLLUPS):
+        op.drop_table(f"model_rollup{ending}")
     op.execute(sa.text("DELETE FROM store_fact WHERE name = :name").bindparams(name=SINCE))
     op.drop_table("dimension_rollup_day")
     op.drop_table("dimension_rollup_hour")

@@ -32,7 +32,10 @@ Key = tuple[int, str, str, str, str, str, str]
 Measures = list[int | None]
 """One value for each of `ROLLUP_MEASURES`."""
 Folded = dict[Key, Measures]
+ModelFolded = dict[tuple[Any, ...], Measures]
+"""As `Folded`, without key and project."""
 K = TypeVar("K")
+B = TypeVar("B", bound=tuple[Any, ...])
 
 KEY_FIELDS = (
     "started_at",
@@ -155,13 +158,23 @@ def fold_changes(rows: Iterable[Sequence[Any]]) -> Folded:
     return folded
 
 
-def coarser(folded: Folded, *, length_micros: int) -> Folded:
+def coarser(folded: dict[B, Measures], *, length_micros: int) -> dict[B, Measures]:
     """The same measures by longer buckets."""
-    merged: Folded = {}
+    merged: dict[Any, Measures] = {}
     for key, measures in folded.items():
         longer = (key[0] - key[0] % length_micros, *key[1:])
         present = merged.get(longer)
         merged[longer] = measures if present is None else add(present, measures)
+    return merged
+
+
+def without_keys(folded: Folded) -> ModelFolded:
+    """The same measures without key and project."""
+    merged: ModelFolded = {}
+    for (bucket, _key_id, _project, *dimensions), measures in folded.items():
+        key = (bucket, *dimensions)
+        present = merged.get(key)
+        merged[key] = measures if present is None else add(present, measures)
     return merged
 
 

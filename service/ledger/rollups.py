@@ -18,12 +18,15 @@ from service.ledger.folding import (
     DAY_MICROS,
     FOLD_FIELDS,
     HOUR_MICROS,
+    B,
     Folded,
+    Measures,
     coarser,
     fold,
     fold_changes,
     fold_rows,
     merge,
+    without_keys,
 )
 from service.ledger.record import RequestRecord
 from service.ledger.rollup_rows import Rows, add_rows
@@ -31,6 +34,12 @@ from service.reporting.by_value import SINCE
 from service.reporting.snapshots import extent
 from service.store.engine import Store
 from service.store.measure_columns import ROLLUP_BINS, ROLLUP_MEASURES, ROLLUP_SUMS
+from service.store.model_rollup_tables import (
+    MODEL_ROLLUP_DIMENSIONS,
+    model_rollup,
+    model_rollup_day,
+    model_rollup_hour,
+)
 from service.store.spans import started_within
 from service.store.tables import (
     ROLLUP_DIMENSIONS,
@@ -46,10 +55,21 @@ from service.store.types import to_micros
 __all__ = ["change", "fold", "rebuild", "record", "upsert"]
 
 _TABLES = (usage_rollup, usage_rollup_hour, usage_rollup_day)
+_MODEL_TABLES = (model_rollup, model_rollup_hour, model_rollup_day)
 _KEYS = ("bucket", *ROLLUP_DIMENSIONS)
 _OPTIONAL = frozenset((*ROLLUP_SUMS, *ROLLUP_BINS))
 _TEXTS = frozenset(ROLLUP_DIMENSIONS)
 _LEVELS = tuple(Rows(table.name, _KEYS, _TEXTS, ROLLUP_MEASURES, _OPTIONAL) for table in _TABLES)
+_MODEL_LEVELS = tuple(
+    Rows(
+        table.name,
+        ("bucket", *MODEL_ROLLUP_DIMENSIONS),
+        frozenset(MODEL_ROLLUP_DIMENSIONS),
+        ROLLUP_MEASURES,
+        _OPTIONAL,
+    )
+    for table in _MODEL_TABLES
+)
 DAY = timedelta(days=1)
 _FETCH_ROWS = 2_000
 
@@ -70,13 +90,18 @@ def change(tx: Connection, changes: Sequence[Mapping[str, Any]]) -> None:
 
 
 def upsert(tx: Connection, folded: Folded) -> None:
-    """Add *folded* to the rollups by key, project, upstream, provider, model and outcome."""
+    """Add *folded* to the rollups by key, project, upstream, provider, model and outcome, and to those without keys."""
     if folded:
-        hours = coarser(folded, length_micros=HOUR_MICROS)
-        for rows, sums in zip(
-            _LEVELS, (folded, hours, coarser(hours, length_micros=DAY_MICROS)), strict=True
-        ):
-            add_rows(tx, rows, sums)
+        _add_levels(tx, _LEVELS, folded)
+        _add_levels(tx, _MODEL_LEVELS, without_keys(folded))
+
+
+def _add_levels(tx: Connection, levels: Sequence[Rows], folded: dict[B, Measures]) -> None:
+    """Quarters, hours and days."""
+    hours = coarser(folded, length_micros=HOUR_MICROS)
+    sums = (folded, hours, coarser(hours, length_micros=DAY_MICROS))
+    for rows, measures in zip(levels, sums, strict=True):
+        add_rows(tx, rows, measures)
 
 
 def rebuild(
@@ -114,7 +139,7 @@ def _rebuild_day(tx: Connection, day: datetime) -> None:
         # Records and their rollups commit together, so nothing new can appear while this lock is held.
         tx.execute(text("LOCK TABLE usage_rollup IN EXCLUSIVE MODE"))
     until = day + DAY
-    for table in _TABLES:
+    for table in (*_TABLES, *_MODEL_TABLES):
         tx.execute(table.delete().where(table.c.bucket >= day, table.c.bucket < until))
     folded = fold_rows(_read(tx, FOLD_FIELDS, since=day, until=until))
     merge(folded, fold_changes(_changes(tx, CHANGE_FIELDS, since=day, until=until)))

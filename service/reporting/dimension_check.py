@@ -4,7 +4,7 @@ Hour by hour, so that memory holds one hour's values. Which values have rows of 
 records of all others must add up to the row of the others.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator, Iterator
 from datetime import timedelta
 from heapq import merge
 from itertools import groupby, repeat
@@ -15,13 +15,13 @@ from service.reporting import queries
 from service.reporting.by_value import OTHER, OTHER_SHOWN, complete_since
 from service.reporting.impossible import Finding
 from service.reporting.intervals import Span
+from service.reporting.snapshots import streamed
 from service.store.dimension_tables import DIMENSION_NAMES, dimension_rollup_day, dimension_rollup_hour
 from service.store.measure_columns import DIMENSION_MEASURES, ROLLUP_SUMS
 
 _HOUR = timedelta(hours=1)
 _NO_ROW = tuple(None if name in ROLLUP_SUMS else 0 for name in DIMENSION_MEASURES)
 
-_STREAMED = {"yield_per": 1_000}
 
 Row = tuple[int | None, ...]
 """The `DIMENSION_MEASURES`."""
@@ -50,38 +50,42 @@ def findings(tx: Connection, day: Span) -> Iterator[Finding]:
 
 def _hours(
     tx: Connection, day: Span, dimension: str, *, own: Collection[str]
-) -> Iterator[tuple[int, Rows, Rows]]:
+) -> Generator[tuple[int, Rows, Rows]]:
     """For each hour that has anything its number, what its rows should be, and what they are."""
     streams = (_summed(tx, day, dimension, own=own), _stored(tx, dimension_rollup_hour, day, dimension))
     tagged = merge(*(zip(stream, repeat(place)) for place, stream in enumerate(streams)), key=_number)
-    for number, rows in groupby(tagged, key=_number):
-        both: tuple[Rows, Rows] = ({}, {})
-        for (_, value, row), place in rows:
-            _add(both[place], value, row)
-        yield number, *both
+    try:
+        for number, rows in groupby(tagged, key=_number):
+            both: tuple[Rows, Rows] = ({}, {})
+            for (_, value, row), place in rows:
+                _add(both[place], value, row)
+            yield number, *both
+    finally:
+        for stream in streams:
+            stream.close()
 
 
 def _number(tagged: tuple[Hourly, int]) -> int:
     return tagged[0][0]
 
 
-def _stored(tx: Connection, table: Table, span: Span, dimension: str) -> Iterator[Hourly]:
+def _stored(tx: Connection, table: Table, span: Span, dimension: str) -> Generator[Hourly]:
     row = table.c
     statement = (
         select(row.bucket, row.own, row.value, *(row[name] for name in DIMENSION_MEASURES))
         .where(row.dimension == dimension, row.bucket >= span.since, row.bucket < span.until)
         .order_by(row.bucket)
     )
-    for bucket, own, value, *sums in tx.execute(statement, execution_options=_STREAMED):
+    for bucket, own, value, *sums in streamed(tx, statement):
         yield (bucket - span.since) // _HOUR, value if own else OTHER, tuple(sums)
 
 
-def _summed(tx: Connection, day: Span, dimension: str, *, own: Collection[str]) -> Iterator[Hourly]:
+def _summed(tx: Connection, day: Span, dimension: str, *, own: Collection[str]) -> Generator[Hourly]:
     """What the rows of the hours should be, from records and ledger entries."""
     count = (day.until - day.since) // _HOUR
     hours = [Span(day.since + number * _HOUR, day.since + (number + 1) * _HOUR) for number in range(count)]
     statement = queries.record_usage(hours, group_by=(dimension,), filters={}).order_by(queries.SPAN)
-    for number, value, *measured in tx.execute(statement, execution_options=_STREAMED):
+    for number, value, *measured in streamed(tx, statement):
         row = tuple(None if measure is None else int(measure) for measure in measured)
         yield number, value if value in own or not value else OTHER, row
 

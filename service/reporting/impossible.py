@@ -6,7 +6,6 @@ A finding is (where, what, found, expected), as `check.Difference` has them.
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
@@ -24,13 +23,13 @@ from sqlalchemy.types import BigInteger
 from service.reporting.intervals import Span
 from service.reporting.lines import line_number, lines_of
 from service.reporting.queries import changes
-from service.store.engine import Store
+from service.reporting.snapshots import streamed
 from service.store.spans import id_ceiling, id_floor, started_within
 from service.store.tables import ledger_entry, request_record
 
 Finding = tuple[str, str, str, str]
 
-_FETCH_ROWS = 20_000
+_FETCH_ROWS = 2_000
 _BITS_BELOW_TIME = 80
 _MICROS_PER_MS = 1_000
 
@@ -51,21 +50,21 @@ def lost_entries(tx: Connection) -> Iterator[Finding]:
         yield f"ledger_entry {identifier}", "record_id", str(record_id), "a request record"
 
 
-def wrong_times(store: Store) -> Iterator[Finding]:
-    """Records whose id does not carry their started_at: no range of time would find them."""
+def wrong_times(tx: Connection, since: datetime | None, *, until: datetime | None) -> Iterator[Finding]:
+    """Records whose id does not carry their started_at: no range of time would find them.
+
+    Looked at are those whose ids say that they began in `[since, until)`.
+    """
     record = request_record.c
-    statement = select(record.id, type_coerce(record.started_at, BigInteger)).order_by(record.id)
-    after = UUID(int=0)
-    while True:
-        with store.read() as tx:
-            found = tx.execute(statement.where(record.id > after).limit(_FETCH_ROWS)).all()
-        for identifier, started_at in found:
-            millis = identifier.int >> _BITS_BELOW_TIME
-            if millis != started_at // _MICROS_PER_MS:
-                yield f"request_record {identifier}", "the time in its id", str(millis), str(started_at)
-        if len(found) < _FETCH_ROWS:
-            return
-        after = found[-1][0]
+    statement = select(record.id, type_coerce(record.started_at, BigInteger))
+    if since is not None:
+        statement = statement.where(record.id >= id_floor(since))
+    if until is not None:
+        statement = statement.where(record.id < id_ceiling(until))
+    for identifier, started_at in streamed(tx, statement, rows=_FETCH_ROWS):
+        millis = identifier.int >> _BITS_BELOW_TIME
+        if millis != started_at // _MICROS_PER_MS:
+            yield f"request_record {identifier}", "the time in its id", str(millis), str(started_at)
 
 
 def _impossible_states() -> dict[str, ColumnElement[bool]]:

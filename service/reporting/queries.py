@@ -30,6 +30,7 @@ from sqlalchemy import (
 from service.reporting import measures
 from service.reporting.dimensions import ROLLUP, Filters, TagsOf, filter_record, filter_rollup, of_record
 from service.reporting.intervals import QUARTER, Span
+from service.store.model_rollup_tables import model_rollup, model_rollup_day, model_rollup_hour
 from service.store.spans import id_ceiling, id_floor
 from service.store.tables import (
     ledger_entry,
@@ -46,6 +47,8 @@ LEVELS: Mapping[timedelta, Table] = {
     timedelta(hours=1): usage_rollup_hour,
     QUARTER: usage_rollup,
 }
+MODEL_LEVELS = (model_rollup_day, model_rollup_hour, model_rollup)
+"""The same without key and project, in the same order: far fewer rows for what asks for neither."""
 
 
 def rollup_usage(
@@ -56,9 +59,10 @@ def rollup_usage(
     A key may come up to three times, once from each rollup: such rows belong together. With *bins* the columns of the
     latency histograms follow the measures.
     """
+    levels = LEVELS.values() if {"key", "project"} & {*group_by, *filters} else MODEL_LEVELS
     parts = [
         _rollup_part(table, pieces, group_by=group_by, filters=filters, bins=bins)
-        for table, pieces in zip(LEVELS.values(), split(list(enumerate(spans))), strict=True)
+        for table, pieces in zip(levels, split(list(enumerate(spans))), strict=True)
         if pieces
     ]
     return union_all(*parts) if len(parts) > 1 else parts[0]

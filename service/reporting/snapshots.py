@@ -1,10 +1,14 @@
-"""What the store holds at one moment: a connection that sees only that, and from when to when its books go."""
+"""What the store holds at one moment: a connection that sees only that, and from when to when its books go.
+
+Results that do not fit into memory are streamed.
+"""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, Select, func, select, text
 
 from service.reporting.intervals import Span
 from service.store.engine import Store
@@ -18,6 +22,12 @@ def snapshot(store: Store) -> Iterator[Connection]:
         if tx.dialect.name == "postgresql":
             tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
         yield tx
+
+
+def streamed(tx: Connection, statement: Select[Any], *, rows: int = 500) -> Iterator[Any]:
+    """What *statement* finds, *rows* at a time; closed with the generator, also when that is left early."""
+    with closing(tx.execute(statement, execution_options={"yield_per": rows})) as found:
+        yield from found
 
 
 def extent(tx: Connection) -> Span | None:

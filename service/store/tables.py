@@ -28,6 +28,7 @@ from service.store import (  # noqa: F401  (the same metadata)
     content_tables,
     dimension_tables,
     idempotency_tables,
+    model_rollup_tables,
     project_tables,
 )
 from service.store.measure_columns import (

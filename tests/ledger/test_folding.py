@@ -14,6 +14,7 @@ from service.ledger.folding import (
     fold,
     fold_changes,
     merge,
+    without_keys,
 )
 from service.ledger.record import RequestRecord
 from service.store.histogram import DURATION_BINS, EDGES_MS, TTFT_BINS
@@ -103,6 +104,14 @@ def test_longer_buckets_hold_what_their_quarters_hold(records: list[RequestRecor
     for (bucket, *dimensions), measures in fold(records).items():
         merge(expected, {(bucket // length * length, *dimensions): measures})  # type: ignore[misc]  # a tuple of the same shape
     assert coarser(fold(records), length_micros=length) == expected
+
+
+@given(several(days=2, at_most=12))
+def test_without_keys_holds_what_all_keys_hold(records: list[RequestRecord]) -> None:
+    expected: dict[tuple[object, ...], list[int | None]] = {}
+    for (bucket, _key_id, _project, *dimensions), measures in fold(records).items():
+        merge(expected, {(bucket, *dimensions): measures})
+    assert without_keys(fold(records)) == expected
 
 
 def test_a_model_that_no_upstream_serves_is_not_a_dimension() -> None:

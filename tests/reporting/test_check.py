@@ -73,11 +73,15 @@ def test_a_lost_record_is_seen(books: Store) -> None:
     assert {"requests", "attempts"} & {difference.what for difference in check(books)}
 
 
-@pytest.mark.parametrize("table", ["usage_rollup", "usage_rollup_hour", "usage_rollup_day"])
+@pytest.mark.parametrize(
+    "table",
+    [f"{base}{level}" for base in ("usage_rollup", "model_rollup") for level in ("", "_hour", "_day")],
+)
 def test_a_rollup_row_that_changed_is_seen(books: Store, table: str) -> None:
+    keys = ", key_id, project" if table.startswith("usage") else ""
     with books.write() as tx:
         row = tx.execute(
-            text(f"SELECT bucket, key_id, model, outcome, upstream, project, provider FROM {table}")
+            text(f"SELECT bucket, model, outcome, upstream, provider{keys} FROM {table}")
         ).first()
         assert row is not None
         where = " AND ".join(f"{name} = :{name}" for name in row._fields)

@@ -253,13 +253,14 @@ def test_rollups_are_read_by_their_key_and_not_whole(sqlite_store: Store) -> Non
         Span(START + timedelta(hours=1), START + timedelta(hours=3)),
         Span(START + timedelta(days=1), START + timedelta(days=3)),
     ]
-    statement = queries.rollup_usage(spans, group_by=("model",), filters={})
-    spelled = statement.compile(sqlite_store.engine, compile_kwargs={"literal_binds": True})
-    with sqlite_store.read() as tx:
-        plan = tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {spelled}").all()
-    steps = [row[3] for row in plan]
-    for table in ("usage_rollup", "usage_rollup_hour", "usage_rollup_day"):
-        assert any(f"SEARCH {table} USING PRIMARY KEY (bucket>? AND bucket<?)" in step for step in steps)
+    for name, base in (("key", "usage_rollup"), ("model", "model_rollup")):
+        statement = queries.rollup_usage(spans, group_by=(name,), filters={})
+        spelled = statement.compile(sqlite_store.engine, compile_kwargs={"literal_binds": True})
+        with sqlite_store.read() as tx:
+            plan = tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {spelled}").all()
+        steps = [row[3] for row in plan]
+        for table in (base, f"{base}_hour", f"{base}_day"):
+            assert any(f"SEARCH {table} USING PRIMARY KEY (bucket>? AND bucket<?)" in step for step in steps)
 
 
 def test_record_dimensions_are_columns_or_tags() -> None:

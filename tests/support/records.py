@@ -15,6 +15,7 @@ from service.ledger.record import Outcome, RequestRecord, uuid7
 from service.ledger.writer import Writer
 from service.store.dimension_tables import dimension_rollup_day, dimension_rollup_hour
 from service.store.engine import Store
+from service.store.model_rollup_tables import model_rollup, model_rollup_day, model_rollup_hour
 from service.store.tables import (
     ledger_entry,
     request_record,
@@ -26,7 +27,14 @@ from service.store.types import to_micros
 
 START = datetime(2026, 3, 6, tzinfo=UTC)
 """Two days before daylight saving begins in Los Angeles."""
-ROLLUPS = (usage_rollup, usage_rollup_hour, usage_rollup_day)
+ROLLUPS = (
+    usage_rollup,
+    usage_rollup_hour,
+    usage_rollup_day,
+    model_rollup,
+    model_rollup_hour,
+    model_rollup_day,
+)
 BY_VALUE = (dimension_rollup_hour, dimension_rollup_day)
 DAY_MICROS = 86_400_000_000
 
