@@ -102,7 +102,7 @@ def prepared(new: NewChannel, *, guard: AddressGuard, random_bytes: Callable[[in
             key = check_routing_key(new.routing_key)
             config = {"url": url, "routing_key": key}
             return Prepared(new.name, kind, check_post(url, guard=guard), config)
-        case "log":
+        case _:
             return Prepared(new.name, kind, "log", {})
 
 

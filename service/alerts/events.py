@@ -80,7 +80,7 @@ class EventBook:
                     _change(tx, event, {"clear_at": now if clear else None}, _as_clear(event))
                 case Drop(event):
                     tx.execute(delete(alert_event).where(_EVENT.id == event.id, _EVENT.state == "pending"))
-                case Resolve():
+                case _:
                     happened += self._resolve(tx, rule, step=step, now=now)
         return happened
 

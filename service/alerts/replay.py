@@ -18,7 +18,6 @@ from service.alerts.rules import (
     Reading,
     Resolve,
     Rule,
-    Tell,
     Threshold,
     decide,
 )
@@ -71,8 +70,8 @@ class Replay:
                 case Resolve(event):
                     del self._open[event.key]
                     self._by_event[event.id].resolved_at = self._at
-                case Tell(event):
-                    self._set(event, told=event.told + 1, told_at=at)
+                case _:
+                    self._set(step.event, told=step.event.told + 1, told_at=at)
 
     def _begin(self, step: Begin, *, at: datetime) -> None:
         self._number += 1

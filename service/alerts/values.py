@@ -249,7 +249,7 @@ def _dimensions(metric: Metric) -> tuple[str, ...]:
             return DIMENSIONS
         case "history" | "activity" | "report":
             return tuple(ROLLUP)
-        case "upstream" | "budget" | "gauge":
+        case _:
             return ()
 
 

@@ -7,6 +7,7 @@ store's constraints decide. A rule that cannot be evaluated is logged, and keeps
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -36,7 +37,7 @@ from service.alerts.rules import Begin, Claim, Reading, Rule, Step, decide, end_
 from service.alerts.usage_readings import history_readings, upstream_readings, usage_readings
 from service.budgets.policy import NO_BUDGETS, BudgetBook
 from service.budgets.registry import load_budgets
-from service.errors import StoreError
+from service.errors import StoreError, TollkeeperError
 from service.logs import get_logger
 from service.store.engine import Store
 from service.store.revision import read_revision
@@ -121,24 +122,38 @@ class AlertWatcher:
         return done
 
     def _watch_rule(self, rule: Rule, *, now: datetime) -> int:
+        """Evaluate one rule; whatever is wrong with it alone is logged once, and is no other rule's business."""
+        self._evaluated[rule.id] = now
         try:
             with self._store.read() as tx:
-                if rule.measured.family == "report":
-                    plan, report = None, due_report(tx, rule, zone=self._zone, now=now)
-                else:
-                    plan, report = self._plan(tx, rule, readings=self._read(tx, rule, now=now), now=now), None
-            done = self._report(rule, report, now=now) if plan is None else self._carry_out([plan], now=now)
+                work = self._work_for(tx, rule, now=now)
         except StoreError:
             raise
-        except Exception as error:  # noqa: BLE001  (one rule must not keep the others from being evaluated)
-            if rule.id not in self._failing:
-                get_logger().error("alert_rule_failed", rule=rule.id, name=rule.name, exc_info=error)
-            self._failing.add(rule.id)
-            done = 0
-        else:
-            self._failing.discard(rule.id)
-        self._evaluated[rule.id] = now
+        except Exception as error:  # noqa: BLE001  (a bad rule, or a defect)
+            self._note_failure(rule, error)
+            return 0
+        try:
+            done = work()
+        except TollkeeperError:  # the store is away, or somebody else leads
+            raise
+        except Exception as error:  # noqa: BLE001  (a defect)
+            self._note_failure(rule, error)
+            return 0
+        self._failing.discard(rule.id)
         return done
+
+    def _work_for(self, tx: Connection, rule: Rule, *, now: datetime) -> Callable[[], int]:
+        """What is to be done for a rule, after everything has been read."""
+        if rule.measured.family == "report":
+            reading = due_report(tx, rule, zone=self._zone, now=now)
+            return partial(self._report, rule, reading, now=now)
+        plan = self._plan(tx, rule, readings=self._read(tx, rule, now=now), now=now)
+        return partial(self._carry_out, [plan], now=now)
+
+    def _note_failure(self, rule: Rule, error: Exception) -> None:
+        if rule.id not in self._failing:
+            get_logger().error("alert_rule_failed", rule=rule.id, name=rule.name, exc_info=error)
+        self._failing.add(rule.id)
 
     def _read(self, tx: Connection, rule: Rule, *, now: datetime) -> list[Reading]:
         match rule.measured.family:

@@ -11,6 +11,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 from service.alerts.channel_registry import ChannelRegistry
+from service.alerts.channels.addresses import AddressGuard
 from service.alerts.channels.opening import ChannelOpener, OpenedChannel
 from service.alerts.channels.outcome import DeliveryFailedError, Envelope
 from service.alerts.channels.posting import Poster
@@ -312,3 +313,19 @@ def test_failures_that_a_channel_names_are_kept(town: Town) -> None:
     assert isinstance(town.desk.channels, ChannelRegistry)
     failed = DeliveryFailedError("no", retry_after_s=3.0, final=True)
     assert (str(failed), failed.retry_after_s, failed.final) == ("no", 3.0, True)
+
+
+def test_every_kind_of_channel_opens(town: Town) -> None:
+    town.desk.channels.guard = AddressGuard(resolve=lambda _host, _port: ["8.8.8.8"])
+    opener = ChannelOpener(
+        town.desk.channels, poster=Poster(town.desk.channels.guard, monotonic=time.monotonic)
+    )
+    made = {
+        "AppriseChannel": town.channel("chat", url="slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"),
+        "WebhookChannel": town.channel("hook", url="https://hooks.example/x"),
+        "PagerDutyChannel": town.channel("page", routing_key="0123456789abcdef0123456789abcdef"),
+        "LogChannel": town.channel("log", kind="log"),
+    }
+    with town.store.read() as tx:
+        found = {name: type(opener.open(tx, channel).channel).__name__ for name, (channel, _) in made.items()}
+    assert found == {name: name for name in made}

@@ -261,3 +261,20 @@ def test_a_rule_that_cannot_be_evaluated_keeps_no_other_from_it(
     town.pass_time(TICK)
     watcher.watch()
     assert watcher._failing == set()
+
+
+def test_a_defect_in_carrying_out_is_that_rules_own(town: Town, capsys: pytest.CaptureFixture[str]) -> None:
+    town.rule("error_rate", name="good", min_requests=1)
+    broken = town.rule("unpriced", name="broken")
+    town.record(outcome="timeout", cost_nanos=None, cost_status="unpriced")
+    watcher = town.watcher()
+    original = watcher._events.apply
+
+    def applying(tx: object, rule: object, **more: object) -> object:
+        if rule.id == broken.id:  # type: ignore[attr-defined]
+            raise ZeroDivisionError("a defect")
+        return original(tx, rule, **more)  # type: ignore[arg-type]
+
+    watcher._events.apply = applying  # type: ignore[method-assign,assignment]
+    assert {one.metric for one in look(town, watcher)} == {"error_rate"}
+    assert capsys.readouterr().out.count("alert_rule_failed") == 1

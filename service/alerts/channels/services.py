@@ -155,10 +155,7 @@ def _parts(url: str) -> SplitResult:
 
 
 def _host(parts: SplitResult) -> str:
-    try:
-        return parts.hostname or ""
-    except ValueError as error:
-        raise InvalidInputError("url has no host", field="url") from error
+    return parts.hostname or ""
 
 
 def _check_parameters(url: str, *, allowed: frozenset[str]) -> dict[str, str]:
