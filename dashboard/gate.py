@@ -17,7 +17,7 @@ from dashboard.headers import App, Message, Receive, Send
 from service.accounts.values import SignedIn
 from service.errors import StoreUnavailableError
 
-LOGIN, LOGOUT, LINK = "/login", "/logout", "/link/"
+LOGIN, LOGOUT, LINK, OIDC = "/login", "/logout", "/link/", "/oidc/"
 OPEN = ("/_stcore/health",)
 SHELL = ("/static/", "/_stcore/host-config", "/favicon")
 """What a page needs to load at all; it holds nothing of the books."""
@@ -27,12 +27,18 @@ _COME_AGAIN = '<!doctype html><meta http-equiv="refresh" content="0"><title>Toll
 
 
 class SignInGate:
-    """Passes on to *app* what comes with a session. *hosts* are our names; none means any."""
+    """Passes on to *app* what comes with a session. *hosts* are our names; none means any.
 
-    def __init__(self, app: App, *, door: Door, hosts: Iterable[str] = ()) -> None:
+    *also_open* are paths of an identity provider's sign-in, where one is set.
+    """
+
+    def __init__(
+        self, app: App, *, door: Door, hosts: Iterable[str] = (), also_open: Iterable[str] = ()
+    ) -> None:
         self._app = app
         self._door = door
         self._hosts = frozenset(hosts)
+        self._open = frozenset((LOGIN, LOGOUT, *OPEN, *also_open))
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Judge one request."""
@@ -56,7 +62,7 @@ class SignInGate:
             return PlainTextResponse("This host name is not the dashboard's.\n", MISDIRECTED)
         if is_page and connection.scope["method"] not in ("GET", "HEAD") and not _is_ours(connection):
             return PlainTextResponse("This form was not sent from the dashboard.\n", FORBIDDEN)
-        if path in (LOGIN, LOGOUT, *OPEN) or path.startswith(LINK):
+        if path in self._open or path.startswith(LINK):
             return None
         try:
             found = await asyncio.to_thread(self._door.who, connection.cookies.get(COOKIE))
@@ -108,4 +114,4 @@ def safe_next(text: str | None) -> str:
     """Where to go after signing in: a path of ours, or the first page."""
     if not text or not text.startswith("/") or text.startswith(("//", "/\\")) or not text.isprintable():
         return "/"
-    return "/" if text.startswith((LOGIN, LOGOUT, LINK)) else text
+    return "/" if text.startswith((LOGIN, LOGOUT, LINK, OIDC)) else text

@@ -10,7 +10,7 @@ import random
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -21,12 +21,14 @@ import structlog
 import uvicorn
 from sqlalchemy.exc import DBAPIError
 from starlette.middleware import Middleware
+from starlette.routing import Route
 
 from dashboard.context import Context, install
 from dashboard.door import Door
 from dashboard.exports import ROUTES
 from dashboard.gate import SignInGate
 from dashboard.headers import SecurityHeaders
+from dashboard.oidc import oidc_routes
 from dashboard.options import allowed_hosts, streamlit_options
 from dashboard.registries import Registries
 from dashboard.sign_in_routes import SignInRoutes
@@ -44,11 +46,14 @@ BACKLOG = 128
 _logger = structlog.get_logger("tollkeeper")
 
 
-def run(loaded: Loaded) -> None:
-    """Serve the dashboard until a signal."""
+def run(loaded: Loaded, *, listener_fd: int | None = None) -> None:
+    """Serve the dashboard until a signal; *listener_fd* is of a socket that listens already."""
     settings = loaded.settings
     store = open_store(settings.store.url)
-    listener = _listen(settings.dashboard.host, settings.dashboard.port)
+    if listener_fd is None:
+        listener = _listen(settings.dashboard.host, settings.dashboard.port)
+    else:
+        listener = socket.socket(fileno=listener_fd)
     port = int(listener.getsockname()[1])
     root = installation_secret(store, settings)
     registries = Registries.of(root, settings, now=utc_now, random_bytes=os.urandom, chance=random.random)
@@ -59,7 +64,9 @@ def run(loaded: Loaded) -> None:
     early: list[int] = []
     _on_signals(lambda number, _frame: early.append(number))
     try:
-        server = uvicorn.Server(_config(settings, port=port, door=door if has_door else None))
+        provider = oidc_routes(settings, door, root=root, random_bytes=os.urandom)
+        served = application(settings, port=port, door=door if has_door else None, provider=provider)
+        server = uvicorn.Server(_config(served))
         # uvicorn listens to signals while it serves, and raises them again afterwards
         _on_signals(server.handle_exit)
         server.should_exit = bool(early)
@@ -130,9 +137,9 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _config(settings: Settings, *, port: int, door: Door | None) -> uvicorn.Config:
+def _config(served: Any) -> uvicorn.Config:
     return uvicorn.Config(
-        application(settings, port=port, door=door),
+        served,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -144,8 +151,11 @@ def _config(settings: Settings, *, port: int, door: Door | None) -> uvicorn.Conf
     )
 
 
-def application(settings: Settings, *, port: int, door: Door | None) -> Any:
-    """Streamlit's ASGI application for the entry script, with its options set; without a *door* everybody is in."""
+def application(settings: Settings, *, port: int, door: Door | None, provider: Sequence[Route] = ()) -> Any:
+    """Streamlit's ASGI application for the entry script, with its options set; without a *door* everybody is in.
+
+    *provider* are the routes of the sign-in with an identity provider.
+    """
     from streamlit import App
     from streamlit.web import bootstrap
 
@@ -153,8 +163,15 @@ def application(settings: Settings, *, port: int, door: Door | None) -> Any:
     middleware, routes = [Middleware(SecurityHeaders)], [*ROUTES]
     if door is not None:
         hosts = allowed_hosts(settings.dashboard.host)
-        middleware.append(Middleware(SignInGate, door=door, hosts=hosts))
-        routes += SignInRoutes(door, proxies=TrustedProxies(settings.relay.trusted_proxies)).routes
+        also_open = [route.path for route in provider]
+        middleware.append(Middleware(SignInGate, door=door, hosts=hosts, also_open=also_open))
+        routes += SignInRoutes(
+            door,
+            proxies=TrustedProxies(settings.relay.trusted_proxies),
+            provider=settings.dashboard.oidc_name if provider else "",
+            with_password=settings.dashboard.sign_in == "password",
+        ).routes
+        routes += provider
     return App(SCRIPT, routes=routes, middleware=middleware, on_script_error=_log_failure)
 
 

@@ -4,6 +4,7 @@ They need nothing but themselves: no font, no picture, no style sheet is fetched
 """
 
 from html import escape
+from urllib.parse import quote
 
 from dashboard.brand import LOGO
 
@@ -24,14 +25,25 @@ input:focus{outline:2px solid var(--blue);outline-offset:1px}
 button,a.button{display:block;width:100%;padding:10px;font:inherit;font-weight:600;color:var(--on);
 background:var(--blue);border:0;border-radius:8px;cursor:pointer;text-align:center;text-decoration:none}
 a.button{margin-top:12px;background:none;color:var(--blue);border:1px solid var(--line)}
+a.first{color:var(--on);background:var(--blue);border:0}
 .bad{color:var(--bad);background:var(--badbg);border-radius:8px;padding:9px 11px;margin:0 0 14px}
 code{font:13px ui-monospace,monospace}small{color:var(--soft)}
 """
 
 
-def login(*, next_path: str, problem: str | None = None, no_accounts: bool = False) -> str:
-    """Name and password."""
-    if no_accounts:
+def login(
+    *,
+    next_path: str,
+    problem: str | None = None,
+    no_accounts: bool = False,
+    provider: str = "",
+    with_password: bool = True,
+) -> str:
+    """Name and password, and a way to the identity provider, if there is one by the name *provider*."""
+    button = _provider_button(provider, next_path=next_path, is_only=not with_password)
+    if not with_password:
+        return _page("Sign in", _problem(problem) + button)
+    if no_accounts and not provider:
         return _page(
             "Nobody has an account yet",
             "<p>Open the link that <code>tollkeeper up</code> printed when it started; it makes you the administrator. "
@@ -43,8 +55,22 @@ def login(*, next_path: str, problem: str | None = None, no_accounts: bool = Fal
 <input type="hidden" name="next" value="{escape(next_path)}">
 <label>Name<input name="name" autocomplete="username" required autofocus maxlength="100"></label>
 <label>Password<input name="password" type="password" autocomplete="current-password" required maxlength="256"></label>
-<button>Sign in</button></form>""",
+<button>Sign in</button></form>{button}""",
     )
+
+
+def onward(next_path: str) -> str:
+    """Goes on by itself to where somebody wanted to go."""
+    return _page(
+        "You are signed in",
+        f'<a class="button" href="{escape(next_path)}">Go on</a>',
+        head=f'<meta http-equiv="refresh" content="0;url={escape(next_path)}">',
+    )
+
+
+def not_signed_in(problem: str) -> str:
+    """The way over an identity provider did not end in a session."""
+    return _page("You are not signed in", f'{_problem(problem)}<a class="button" href="/login">Sign in</a>')
 
 
 def first_visit(*, action: str, name: str, problem: str | None = None) -> str:
@@ -75,7 +101,7 @@ def stale_link() -> str:
     return _page(
         "This link does not work any more",
         "<p>It was used, or its day is over. Ask an administrator for a new one.</p>"
-        '<a class="button" href="/login">Sign in with a password</a>',
+        '<a class="button" href="/login">Sign in</a>',
     )
 
 
@@ -100,6 +126,14 @@ def away() -> str:
         "<p>Nobody can sign in meanwhile. Relays go on forwarding; nothing is lost. This page tries again.</p>",
         head='<meta http-equiv="refresh" content="5">',
     )
+
+
+def _provider_button(provider: str, *, next_path: str, is_only: bool) -> str:
+    if not provider:
+        return ""
+    kind = "button first" if is_only else "button"
+    href = f"/oidc/login?next={quote(next_path, safe='')}"
+    return f'<a class="{kind}" href="{escape(href)}">Sign in with {escape(provider)}</a>'
 
 
 def _problem(text: str | None) -> str:

@@ -6,6 +6,7 @@ are asked on threads. A form that cannot be read is a form with empty fields.
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -23,17 +24,26 @@ from service.errors import ConflictError, InvalidInputError, NotFoundError, Stor
 from service.settings.proxies import TrustedProxies
 
 WRONG = "Name or password is wrong."
+NO_PASSWORDS = "Nobody signs in with a password here."
 BAD_REQUEST, FORBIDDEN, TOO_MANY, GONE = 400, 403, 429, 410
 _FORM_BYTES = 8_192
 _MINUTE_S = 60
 
 
 class SignInRoutes:
-    """The routes of one door. *proxies* are those whose word on a client's address counts."""
+    """The routes of one door. *proxies* are those whose word on a client's address counts.
 
-    def __init__(self, door: Door, *, proxies: TrustedProxies) -> None:
+    *provider* is what an identity provider is called, if there is one; without *with_password* it is the only way in
+    but for one-time links.
+    """
+
+    def __init__(
+        self, door: Door, *, proxies: TrustedProxies, provider: str = "", with_password: bool = True
+    ) -> None:
         self._door = door
         self._proxies = proxies
+        self._page = partial(pages.login, provider=provider, with_password=with_password)
+        self._with_password = with_password
 
     @property
     def routes(self) -> list[Route]:
@@ -67,18 +77,20 @@ class SignInRoutes:
         if self._door.who(request.cookies.get(COOKIE)) is not None:
             return RedirectResponse(to, SEE_OTHER)
         missing = self._door.first_account_is_missing()
-        return HTMLResponse(pages.login(next_path=to, no_accounts=missing))
+        return HTMLResponse(self._page(next_path=to, no_accounts=missing))
 
     def log_in(self, request: Request, form: dict[str, str]) -> Response:
         """A session, or why not: one answer for an unknown name and a wrong password."""
         to = safe_next(form.get("next"))
+        if not self._with_password:
+            return HTMLResponse(self._page(next_path=to, problem=NO_PASSWORDS), FORBIDDEN)
         found = self._door.sign_in.with_password(
             form.get("name", "").strip(), form.get("password", ""), client=self.client(request)
         )
         if isinstance(found, IssuedSession):
             return self.let_in(request, found, to=to)
         problem, status = _refusal(found)
-        return HTMLResponse(pages.login(next_path=to, problem=problem), status)
+        return HTMLResponse(self._page(next_path=to, problem=problem), status)
 
     def logout_form(self, request: Request, _form: dict[str, str]) -> Response:
         """Asks first: a link cannot sign anybody out."""
@@ -129,31 +141,45 @@ class SignInRoutes:
 
     def let_in(self, request: Request, issued: IssuedSession, *, to: str) -> Response:
         """Go on with the cookie of the session."""
-        answer = RedirectResponse(to, SEE_OTHER)
-        lifetime = issued.session.expires_at - issued.session.created_at
-        answer.set_cookie(
-            COOKIE,
-            issued.token,
-            max_age=int(lifetime.total_seconds()),
-            path="/",
-            httponly=True,
-            secure=request.url.scheme == "https",
-            samesite="strict",
-        )
-        return answer
+        return with_cookie(RedirectResponse(to, SEE_OTHER), request, issued)
 
     def client(self, request: Request) -> Client:
         """Where a browser is."""
-        peer = None if request.client is None else request.client.host
-        forwarded = request.headers.get("x-forwarded-for", "")
-        return Client(self._proxies.client(peer, forwarded=forwarded), request.headers.get("user-agent"))
+        return client_of(request, self._proxies)
+
+
+def with_cookie(answer: Response, request: Request, issued: IssuedSession) -> Response:
+    """*answer*, which gives the browser the session."""
+    lifetime = issued.session.expires_at - issued.session.created_at
+    answer.set_cookie(
+        COOKIE,
+        issued.token,
+        max_age=int(lifetime.total_seconds()),
+        path="/",
+        httponly=True,
+        secure=request.url.scheme == "https",
+        samesite="strict",
+    )
+    return answer
+
+
+def client_of(request: Request, proxies: TrustedProxies) -> Client:
+    """Where a browser is."""
+    peer = None if request.client is None else request.client.host
+    forwarded = request.headers.get("x-forwarded-for", "")
+    return Client(proxies.client(peer, forwarded=forwarded), request.headers.get("user-agent"))
+
+
+def too_many(found: Refused) -> str:
+    """When an attempt is possible again."""
+    minutes = max(1, round(found.retry_after_s / _MINUTE_S))
+    return f"Too many attempts. Try again in {minutes} min."
 
 
 def _refusal(found: Refused) -> tuple[str, int]:
     if found.reason == "wrong":
         return WRONG, FORBIDDEN
-    minutes = max(1, round(found.retry_after_s / _MINUTE_S))
-    return f"Too many attempts. Try again in {minutes} min.", TOO_MANY
+    return too_many(found), TOO_MANY
 
 
 async def _form(request: Request) -> dict[str, str]:

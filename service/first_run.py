@@ -50,8 +50,8 @@ def ensure_first_keys(store: Store, settings: Settings) -> FirstKeys:
 
 
 def first_link(store: Store, settings: Settings) -> str | None:
-    """The path of a one-time link into the dashboard; None where somebody has an account, or nobody signs in."""
-    if settings.dashboard.sign_in == "none":
+    """The path of a one-time link into the dashboard; None where somebody has an account, or passwords do not count."""
+    if settings.dashboard.sign_in != "password":
         return None
     root = installation_secret(store, settings)
     accounts = AccountRegistry(

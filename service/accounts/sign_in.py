@@ -1,4 +1,4 @@
-"""Signing in with a password, and changing it: throttled, audited, and Argon2 outside every transaction.
+"""Signing in with a password or an identity provider: throttled, audited, and Argon2 outside every transaction.
 
 Unknown names, disabled accounts, accounts without a password and wrong passwords are one answer at one price. An
 attempt counts before its password is looked at (`throttle`). What goes into the audit log is bounded: every session
@@ -14,11 +14,19 @@ import msgspec
 from service.accounts.passwords import Passwords
 from service.accounts.registry import STALE_LINK, AccountRegistry
 from service.accounts.session_registry import IssuedSession, SessionRegistry
-from service.accounts.throttle import blocked_for_s, count_attempt, subjects_of, take_back
-from service.accounts.values import NAME_LENGTH, Account, Client, SignedIn, fold
+from service.accounts.throttle import (
+    Counted,
+    Subjects,
+    blocked_for_s,
+    count_attempt,
+    subjects_of,
+    subjects_of_address,
+    take_back,
+)
+from service.accounts.values import NAME_LENGTH, Account, Client, Identity, IdentityRoles, SignedIn, fold
 from service.audit.actor import Actor, Target
 from service.audit.trail import AuditTrail
-from service.errors import InvalidInputError, NotFoundError
+from service.errors import InvalidInputError, NotFoundError, TollkeeperError
 from service.logs import get_logger
 from service.store.engine import Store
 
@@ -26,10 +34,18 @@ _SIGN_IN = Actor.system("dashboard sign-in")
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """Nobody was signed in. *wrong*: name or password; *throttled*: too many attempts, for *retry_after_s*."""
+    """Nobody was signed in.
 
-    reason: Literal["wrong", "throttled"]
+    *wrong*: name or password; *throttled*: too many attempts, for *retry_after_s*; *no_role*: the identity
+    provider knows who it is, but nothing gives them a role here, or their account is disabled.
+    """
+
+    reason: Literal["wrong", "throttled", "no_role"]
     retry_after_s: int = 0
+
+
+class NotProvedError(TollkeeperError):
+    """Somebody did not prove who they are to the identity provider's satisfaction, or to ours."""
 
 
 class SignIn:
@@ -84,6 +100,35 @@ class SignIn:
             )
             return self._sessions.begin(tx, account.id, client=client)
 
+    def with_identity(
+        self, prove: Callable[[], Identity], *, roles: IdentityRoles, client: Client
+    ) -> IssuedSession | Refused:
+        """A session for whom an identity provider vouches. *prove* asks it, outside of transactions.
+
+        Raises:
+            NotProvedError: from *prove*; it counts as a wrong password does. Its other errors count for nothing.
+        """
+        subjects = subjects_of_address(self._key, client.address)
+        counted = self._counted(subjects)
+        if isinstance(counted, Refused):
+            return counted
+        try:
+            identity = prove()
+        except NotProvedError:
+            self._failed(None, client=client, is_last=counted.is_last)
+            raise
+        except Exception:
+            with self._store.write() as tx:
+                take_back(tx, subjects)
+            raise
+        with self._store.write() as tx:
+            take_back(tx, subjects)
+            account = self._accounts.account_for_oidc(tx, identity, roles=roles)
+            if account is not None:
+                return self._sessions.begin(tx, account.id, client=client)
+        get_logger().warning("sign_in_without_role", identity=identity.text, address=client.address)
+        return Refused("no_role")
+
     def change_password(self, signed_in: SignedIn, *, old: str, new: str) -> Refused | None:
         """Another password for who knows the old one; other sessions end, this one stays."""
         account, session = signed_in.account, signed_in.session
@@ -101,16 +146,11 @@ class SignIn:
     def _proved(self, name: str, password: str, *, client: Client) -> Account | Refused:
         """The account whose password this is."""
         subjects = subjects_of(self._key, folded_name=fold(name[: NAME_LENGTH + 1]), address=client.address)
-        now = self._now()
+        counted = self._counted(subjects)
+        if isinstance(counted, Refused):
+            return counted
         with self._store.read() as tx:
-            waiting = blocked_for_s(tx, subjects, now=now)
             account, stored = self._accounts.credentials(tx, name)
-        if waiting:
-            return Refused("throttled", waiting)
-        with self._store.write() as tx:
-            counted = count_attempt(tx, subjects, now=now)
-        if counted.retry_after_s:
-            return Refused("throttled", counted.retry_after_s)
         right = self._passwords.verify(password, stored=stored)
         if account is None or stored is None or not right:
             self._failed(account, client=client, is_last=counted.is_last)
@@ -121,6 +161,17 @@ class SignIn:
             if renewed is not None:
                 self._accounts.renew_hash(tx, account.id, old=stored, new=renewed)
         return account
+
+    def _counted(self, subjects: Subjects) -> Counted | Refused:
+        """One attempt more; refused beyond a limit, where nothing is written."""
+        now = self._now()
+        with self._store.read() as tx:
+            waiting = blocked_for_s(tx, subjects, now=now)
+        if waiting:
+            return Refused("throttled", waiting)
+        with self._store.write() as tx:
+            counted = count_attempt(tx, subjects, now=now)
+        return Refused("throttled", counted.retry_after_s) if counted.retry_after_s else counted
 
     def _failed(self, account: Account | None, *, client: Client, is_last: bool) -> None:
         """Tell the log, and the audit log at a limit."""

@@ -53,6 +53,12 @@ def subjects_of(key: bytes, *, folded_name: str, address: str | None) -> Subject
     return Subjects(pair, dict(sorted(limits.items())))
 
 
+def subjects_of_address(key: bytes, address: str | None) -> Subjects:
+    """What an attempt without a name counts for; nothing where no address is known."""
+    place = _network(address)
+    return Subjects(b"", {_digest(key, f"address\n{place}"): ADDRESS_LIMIT} if place else {})
+
+
 def blocked_for_s(tx: Connection, subjects: Subjects, *, now: datetime) -> int:
     """Seconds until an attempt is possible; 0 where one is. Only reads."""
     query = select(login_failure).where(_FAILURE.subject.in_(subjects.limits), _FAILURE.since > now - WINDOW)

@@ -104,6 +104,11 @@ def account_key(root: bytes) -> bytes:
     return derive(root, "dashboard accounts")
 
 
+def oidc_key(root: bytes) -> bytes:
+    """What the cookie of somebody on the way to the identity provider is signed with."""
+    return derive(root, "OpenID Connect sign-in")
+
+
 def content_vault(root: bytes) -> Vault:
     """What captured content is sealed with."""
     return Vault(partial(derive, root))

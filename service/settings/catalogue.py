@@ -36,6 +36,7 @@ SECRET_VARIABLES = {
     "admin_key": "TOLLKEEPER_ADMIN_KEY",
     "secret_key": "TOLLKEEPER_SECRET_KEY",
     "otlp_headers": "OTEL_EXPORTER_OTLP_HEADERS",
+    "oidc_client_secret": "TOLLKEEPER_OIDC_CLIENT_SECRET",
 }
 STANDARD_VARIABLES = {
     "telemetry.otlp_endpoint": "OTEL_EXPORTER_OTLP_ENDPOINT",

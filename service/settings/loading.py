@@ -27,11 +27,13 @@ from service.settings.catalogue import (
 from service.settings.checks import check_base_url, check_network, check_timezone
 from service.settings.fields import convert, convert_text
 from service.settings.redaction import check_patterns
-from service.settings.secret import header_list, our_secret
+from service.settings.secret import header_list, our_secret, provider_secret
+from service.settings.sign_in import checked_sign_in
 from service.settings.upstreams import OPENAI_VARIABLE, UpstreamReader, is_our_own, unknown_key
 from service.settings.values import AlertSettings, Settings
 
 DEFAULT_FILE = Path("tollkeeper.toml")
+_SECRET_CHECKS = {"otlp_headers": header_list, "oidc_client_secret": provider_secret}
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,8 +173,7 @@ def _secrets(environ: Mapping[str, str], *, origins: dict[str, str]) -> dict[str
     for key, variable in SECRET_VARIABLES.items():
         origins[key] = "default"
         if environ.get(variable):
-            checked = header_list if key == "otlp_headers" else our_secret
-            found[key] = checked(environ[variable], name=variable)
+            found[key] = _SECRET_CHECKS.get(key, our_secret)(environ[variable], name=variable)
             origins[key] = f"env {variable}"
     return found
 
@@ -187,7 +188,11 @@ def _checked(settings: Settings) -> Settings:
     telemetry = msgspec.structs.replace(settings.telemetry, otlp_endpoint=endpoint)
     check_patterns(settings.content.patterns, key="content.patterns")
     return msgspec.structs.replace(
-        settings, relay=relay, telemetry=telemetry, alerts=_checked_alerts(settings.alerts)
+        settings,
+        relay=relay,
+        telemetry=telemetry,
+        alerts=_checked_alerts(settings.alerts),
+        dashboard=checked_sign_in(settings.dashboard),
     )
 
 

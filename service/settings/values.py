@@ -123,11 +123,32 @@ class DashboardSettings(_Section, frozen=True, kw_only=True):
     host: Annotated[str, Meta(min_length=1), _says("Address the dashboard listens on.")] = "127.0.0.1"
     port: Annotated[Port, _says("Port the dashboard listens on.")] = 8501
     sign_in: Annotated[
-        Literal["password", "none"],
+        Literal["password", "oidc", "none"],
         _says(
-            "Who may look: accounts with a password, or whoever reaches it (then put a login in front of it)."
+            "Who may look: accounts with a password (and the identity provider's, where one is set), "
+            "only the latter, or whoever reaches it (then put a login in front of it)."
         ),
     ] = "password"
+    oidc_issuer: Annotated[
+        str, _says("Identity provider (OpenID Connect) to sign in with, by its issuer URL; empty for none.")
+    ] = ""
+    oidc_client_id: Annotated[str, _says("Client id that the identity provider gave this dashboard.")] = ""
+    oidc_scopes: Annotated[
+        tuple[str, ...], _says("Scopes to ask for; some providers want one more to tell groups.")
+    ] = ("openid", "email", "profile")
+    oidc_groups_claim: Annotated[
+        str, Meta(min_length=1), _says("Claim of the ID token that lists somebody's groups or roles.")
+    ] = "groups"
+    oidc_admins: Annotated[
+        tuple[str, ...],
+        _says(
+            "Who is an administrator: verified e-mail addresses, `*@` and a domain, `group:NAME`, `sub:ID`."
+        ),
+    ] = ()
+    oidc_viewers: Annotated[tuple[str, ...], _says("Who may look and not change, written the same way.")] = ()
+    oidc_name: Annotated[
+        str, Meta(min_length=1, max_length=60), _says("What the button says after `Sign in with`.")
+    ] = "your organisation"
 
 
 class TelemetrySettings(_Section, frozen=True, kw_only=True):
@@ -232,3 +253,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     admin_key: Secret | None = None
     secret_key: Secret | None = None
     otlp_headers: Secret | None = None
+    oidc_client_secret: Secret | None = None

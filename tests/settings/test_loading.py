@@ -168,6 +168,9 @@ def test_every_scalar_field_has_a_variable(key: str) -> None:
         "accounting.on_unpriced": "deny",
         "dashboard.enabled": "false",
         "dashboard.sign_in": "none",
+        "dashboard.oidc_issuer": "https://id.example",
+        "dashboard.oidc_admins": "group:ops",
+        "dashboard.oidc_viewers": "*@example.com",
         "budgets.unpriced": "allow",
         "budgets.cap_output": "true",
         "telemetry.enabled": "true",
@@ -182,8 +185,15 @@ def test_every_scalar_field_has_a_variable(key: str) -> None:
         "relay.port": "7",
         "dashboard.port": "7",
     }
+    needed = {
+        "dashboard.oidc_issuer": {
+            "TOLLKEEPER_DASHBOARD_OIDC_CLIENT_ID": "77",
+            "TOLLKEEPER_DASHBOARD_OIDC_VIEWERS": "*@example.com",
+        }
+    }
     for variable in ENTRIES[key].variables:
-        loaded = read(environ={variable: examples.get(key, "7654321" if key.endswith("bytes") else "77")})
+        example = examples.get(key, "7654321" if key.endswith("bytes") else "77")
+        loaded = read(environ={**needed.get(key, {}), variable: example})
         section, name = key.split(".")
         assert getattr(getattr(loaded.settings, section), name) != ENTRIES[key].default
         assert loaded.origins[key] == f"env {variable}"
