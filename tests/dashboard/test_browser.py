@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from dashboard import formats
 from dashboard.door import COOKIE
 from dashboard.navigation import entries
+from dashboard.oidc_routes import JOURNEY_COOKIE
 from dashboard.periods import period
 from service.audit.actor import Actor
 from service.reporting.figures import Measures
@@ -25,6 +26,7 @@ from service.store.engine import Store
 from service.store.tables import virtual_key
 from tests.dashboard.views.test_request import HOSTILE
 from tests.support.dashboards import Dashboard, away, door, recent, running, server, wall_clock
+from tests.support.oidc_provider import CLIENT_ID, CLIENT_SECRET, oidc_provider
 from tests.support.records import some, write
 from tests.support.stores import Postgres
 
@@ -269,3 +271,28 @@ def test_every_page_stands_on_a_phone_in_the_dark_and_asks_nobody_else(
         page = visit.page.locator('[data-testid="stMain"]')
         wide = page.evaluate("element => element.scrollWidth - element.clientWidth")
         assert wide <= 1, f"{entry.address} is wider than a phone"
+
+
+def test_the_way_over_an_identity_provider_on_another_site_leads_in(
+    visit: Visit, sqlite_store: Store
+) -> None:
+    write(sqlite_store, recent(some(seed=11, count=50, days=4), days=4))
+    with oidc_provider(now=lambda: wall_clock().timestamp()) as provider:
+        variables = {
+            "TOLLKEEPER_DASHBOARD_SIGN_IN": "oidc",
+            "TOLLKEEPER_DASHBOARD_OIDC_ISSUER": provider.issuer,
+            "TOLLKEEPER_DASHBOARD_OIDC_CLIENT_ID": CLIENT_ID,
+            "TOLLKEEPER_DASHBOARD_OIDC_VIEWERS": "*@example.com",
+            "TOLLKEEPER_OIDC_CLIENT_SECRET": CLIENT_SECRET,
+        }
+        with server(sqlite_store.url.render_as_string(), **variables) as (_process, address):
+            visit.page.goto(f"{address.replace('127.0.0.1', 'localhost')}/requests?range=24h")
+            visit.page.get_by_role("link", name="Sign in with your organisation").click()
+            visit.page.wait_for_url("**/requests?range=24h")
+            visit.settle()
+            expect(visit.page.locator(".st-key-log")).to_be_visible()
+            cookies = {one["name"]: one for one in visit.page.context.cookies()}
+            assert (cookies[COOKIE]["httpOnly"], cookies[COOKIE]["sameSite"]) == (True, "Strict")
+            assert JOURNEY_COOKIE not in cookies
+            assert visit.hosts == {"localhost", "127.0.0.1"}
+            visit.hosts.remove("localhost")  # the dashboard, in this test
