@@ -252,7 +252,9 @@ def _order(step: GivingBack) -> tuple[Place, datetime]:
 
 def _outdated(part: Slice, demand: Demand) -> bool:
     """Whether the budget was changed, or a temporary raise has ended, since the slice was filled."""
-    return demand.version > part.version or demand.limit_nanos < part.limit_nanos
+    if demand.version != part.version:
+        return demand.version > part.version  # of the two the store may know better: it was asked later
+    return demand.limit_nanos < part.limit_nanos
 
 
 def _usable(part: Slice, now: datetime, monotonic: float) -> bool:

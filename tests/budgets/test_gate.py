@@ -558,3 +558,21 @@ def test_a_store_that_takes_for_ever_is_not_waited_for_for_ever(
         assert clock.monotonic() >= gate_module.LONGEST_WAIT_S
 
     running(story)
+
+
+def test_a_relay_that_knows_an_older_limit_than_the_store_does_not_ask_again_and_again(
+    sqlite_store: Store, clock: HandClock
+) -> None:
+    """The limit was raised, and the news is on its way."""
+    budget = stored(sqlite_store, limit_nanos=USD)
+    relay = Relay(sqlite_store, clock)
+    clock.advance(timedelta(seconds=1))
+    with sqlite_store.write() as tx:
+        registry(clock).update(tx, budget.id, changes=BudgetChanges(limit_usd="50"), by=BY)
+
+    async def story() -> None:
+        for _ in range(5):
+            await relay.admit(USD // 10)
+        assert relay.questions <= 3
+
+    running(story)

@@ -20,6 +20,7 @@ from service.pricing.money import format_usd
 from service.reporting.columns import Column
 from service.reporting.csv_file import FORMULA_STARTS
 from service.store.engine import Store
+from service.store.measure_columns import ROLLUP_BYTES, ROLLUP_SUMS
 from service.store.tables import ledger_entry, request_record
 from service.store.types import from_micros, to_micros
 from tests.support.records import START, some, write
@@ -49,6 +50,8 @@ HOSTILE = (
 )
 FLOATS = (None, 0.0, 1e-7, 0.00012, 0.1, 1 / 3, 100.0, 123456.789, 1e15, 1e16, 1.5e300)
 INTEGERS = (None, 0, 1, LARGEST)
+ADDENDS = (None, 0, 1, LARGEST >> 20)
+"""Of what rollups add up."""
 FREE_TEXT = (
     "client_address", "user_agent", "key_id", "key_name", "project", "end_user", "session", "upstream", "provider",
     "requested_model", "upstream_model", "response_model", "response_id", "upstream_request_id", "error_type",
@@ -73,7 +76,8 @@ def hostile_records(*, count: int) -> list[RequestRecord]:
         for name in FREE_TEXT:
             setattr(record, name, rng.choice((None, "plain", "plain too", *HOSTILE)))
         for name in COUNTS:
-            setattr(record, name, rng.choice(INTEGERS if name != "chunks" else (None, 7)))
+            values = ADDENDS if name in (*ROLLUP_SUMS, *ROLLUP_BYTES) else INTEGERS
+            setattr(record, name, rng.choice(values if name != "chunks" else (None, 7)))
         for name in ("ttft_ms", "duration_ms", "overhead_ms"):
             setattr(record, name, rng.choice(FLOATS) if name == "overhead_ms" else getattr(record, name))
         record.tags = rng.choice((None, (), (rng.choice(HOSTILE), "b")))

@@ -26,14 +26,16 @@ _VARIABLE = re.compile(r"\$\{(\w+)(?::([?-])([^}]*))?\}")
 _ISOLATION = """
 set -e
 mount -t tmpfs -o mode=0755 tmpfs /mnt
-mkdir /mnt/data /mnt/postgres
+mkdir /mnt/data /mnt/postgres /mnt/project
 mount --bind "$1" /mnt/postgres
 [ -z "$2" ] || mount --bind "$2" /mnt/data
+[ -z "$4" ] || mount --bind "$4" /mnt/project
 mount -o remount,ro /mnt
 mount -t tmpfs -o "$3" tmpfs /tmp
+[ -z "$4" ] || { mkdir -p "$4"; mount --bind /mnt/project "$4"; }
 mount -o remount,bind,ro /
 cd /mnt/data
-shift 3
+shift 4
 exec "$@"
 """
 
@@ -125,6 +127,7 @@ class Native:
         if self.isolated:
             options = self._services[service]["tmpfs"][0].partition(":")[2]
             script = [*_unshare(), "sh", "-c", _ISOLATION, "sh", str(self._postgres), data, options]
+            script.append(str(ROOT) if ROOT.is_relative_to("/tmp") else "")  # noqa: S108  (the new /tmp hides it)
             arguments = [*script, *arguments]
         with log.open("ab") as output:
             return subprocess.Popen(
