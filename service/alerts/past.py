@@ -80,12 +80,7 @@ def _read(
     for row in tx.execute(statement):
         vector = [0] * WIDTH
         vector[: len(row) - width] = [int(value or 0) for value in row[width:]]
-        mine = found.setdefault(int(row[0]), {})
-        group = tuple(map(str, row[1:width]))
-        if group in mine:
-            add(mine[group], vector)
-        else:
-            mine[group] = vector
+        found.setdefault(int(row[0]), {})[tuple(map(str, row[1:width]))] = vector
     if not by_rollup:
         for latency, offset in (("duration_ms", 0), ("ttft_ms", len(DURATION_BINS))):
             counts = queries.record_latencies(latency, pieces, group_by=group_by, filters=filters)

@@ -4,6 +4,7 @@ import pytest
 
 from service.store.engine import Store
 from tests.support.alert_town import Town
+from tests.support.plain_logs import plain_logs as plain_logs  # noqa: PLC0414  (a fixture of this folder)
 
 
 @pytest.fixture

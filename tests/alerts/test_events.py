@@ -140,3 +140,15 @@ def test_a_store_that_is_away_is_told_to_whoever_asks(town: Town, fails: Rule) -
     watcher._read = reading_fails  # type: ignore[method-assign,assignment]
     with pytest.raises(StoreUnavailableError):
         watcher.watch()
+
+
+def test_a_period_is_reported_once(town: Town) -> None:
+    rule = town.rule("report")
+    read = reading(4.0, period=NOW)
+    for expected in (["told"], []):
+        with town.store.write() as tx:
+            done = town.events.report(
+                tx, rule, reading=read, threshold=Threshold("report", "info", None), text="spent", now=NOW
+            )
+        assert [one.what for one in done] == expected
+    assert [(one.state, one.summary) for one in town.alerts()] == [("resolved", "spent")]

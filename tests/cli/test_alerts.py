@@ -26,6 +26,7 @@ def own_logging() -> Iterator[None]:
     """`alerts test` sets up logging for its process; here that is undone."""
     root = logging.getLogger()
     before = (root.handlers[:], root.level)
+    structlog.reset_defaults()
     yield
     root.handlers[:], level = before
     root.setLevel(level)
