@@ -9,7 +9,11 @@ ROOT = Path(__file__).parents[1]
 
 def test_imports_keep_the_contracts() -> None:
     """In a process of its own: it switches off the loggers of whoever runs it."""
-    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"]
+    command = [
+        sys.executable,
+        "-c",
+        "from importlinter.cli import lint_imports_command; lint_imports_command()",
+    ]
     found = subprocess.run([*command, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout + found.stderr
 
