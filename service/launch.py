@@ -95,7 +95,7 @@ def run_everything(settings: Settings, options: Options) -> None:
     """Relay workers, and what *options* add, under one supervisor, until a signal."""
     supervisor = Supervisor()
     listener = listen(settings.relay.host, settings.relay.port, purpose="the relay", flag="--port")
-    dashboard_port = _dashboard_port(settings) if options.dashboard else None
+    dashboard = _dashboard_listener(settings) if options.dashboard else None
     store = Store(settings.store.url)
     try:
         first = _prepare(store, settings, options)
@@ -107,12 +107,14 @@ def run_everything(settings: Settings, options: Options) -> None:
         if supervisor.stopping:
             return
         url = base_url(listener)
-        _start_companions(supervisor, settings, options, url=url, dashboard_port=dashboard_port)
-        _announce(settings, options, first, url=url, dashboard_port=dashboard_port)
+        _start_companions(supervisor, settings, options, url=url, dashboard=dashboard)
+        _announce(settings, options, first, url=url, dashboard=dashboard)
         supervisor.run()
     finally:
         supervisor.stop()
         listener.close()
+        if dashboard is not None:
+            dashboard.close()
 
 
 def _start_simulator(supervisor: Supervisor) -> int:
@@ -124,19 +126,24 @@ def _start_simulator(supervisor: Supervisor) -> int:
 
 
 def _start_companions(
-    supervisor: Supervisor, settings: Settings, options: Options, *, url: str, dashboard_port: int | None
+    supervisor: Supervisor,
+    settings: Settings,
+    options: Options,
+    *,
+    url: str,
+    dashboard: socket.socket | None,
 ) -> None:
     """What stands beside the relay: keeper, dashboard, and whatever *options* name."""
     shared = ("--lifeline-fd", str(supervisor.lifeline), *_common(settings, options))
     if options.keeper:
         supervisor.start(Child("keeper", ("keeper", *shared), pass_fds=(supervisor.lifeline,)))
-    if dashboard_port is not None:
-        port = url.rpartition(":")[2]
-        dashboard = ("dashboard", "--dashboard-port", str(dashboard_port), "--port", port, *shared)
-        supervisor.start(Child("dashboard", dashboard, pass_fds=(supervisor.lifeline,), vital=False))
+    if dashboard is not None:
+        fd, port = dashboard.fileno(), url.rpartition(":")[2]
+        arguments = ("dashboard", "--listener-fd", str(fd), "--port", port, *shared)
+        supervisor.start(Child("dashboard", arguments, pass_fds=(fd, supervisor.lifeline), vital=False))
     for extra in options.extra:
-        arguments = (*(argument.replace(RELAY_URL, url) for argument in extra), *shared)
-        supervisor.start(Child(extra[0], arguments, pass_fds=(supervisor.lifeline,), vital=False))
+        further = (*(argument.replace(RELAY_URL, url) for argument in extra), *shared)
+        supervisor.start(Child(extra[0], further, pass_fds=(supervisor.lifeline,), vital=False))
 
 
 def _prepare(store: Store, settings: Settings, options: Options) -> FirstKeys:
@@ -183,7 +190,12 @@ def _start_relays(
 
 
 def _announce(
-    settings: Settings, options: Options, first: FirstKeys, *, url: str, dashboard_port: int | None
+    settings: Settings,
+    options: Options,
+    first: FirstKeys,
+    *,
+    url: str,
+    dashboard: socket.socket | None,
 ) -> None:
     out = sys.stdout
     if options.headline is not None:
@@ -191,11 +203,9 @@ def _announce(
     if not settings.upstreams:
         out.write(f"\n  {SIMULATOR_NOTE}\n")
     if options.first_keys:
-        dashboard = None
-        if dashboard_port is not None:
-            dashboard = f"http://{_shown_host(settings.dashboard.host)}:{dashboard_port}"
+        address = None if dashboard is None else base_url(dashboard)
         out.write(
-            welcome(url, first, dashboard_url=dashboard, model="gpt-4o-mini", store_flag=options.store_flag)
+            welcome(url, first, dashboard_url=address, model="gpt-4o-mini", store_flag=options.store_flag)
         )
     else:
         out.write(f"  Relay       {url}/v1\n")
@@ -209,13 +219,11 @@ def _common(settings: Settings, options: Options) -> Sequence[str]:
     return flags if options.config is None else [*flags, "--config", str(options.config)]
 
 
-def _dashboard_port(settings: Settings) -> int:
-    """The configured port, if it is free; 0 takes any. The dashboard itself binds it a moment later."""
-    probe = listen(
+def _dashboard_listener(settings: Settings) -> socket.socket:
+    """Listens from now on: who opens the printed address early, or during a restart, waits and is not refused."""
+    return listen(
         settings.dashboard.host, settings.dashboard.port, purpose="the dashboard", flag="--dashboard-port"
     )
-    with probe:
-        return int(probe.getsockname()[1])
 
 
 def _free_port() -> int:
@@ -224,7 +232,7 @@ def _free_port() -> int:
 
 
 def base_url(listener: socket.socket) -> str:
-    """Where a client on this machine reaches the relay."""
+    """Where a client on this machine reaches what listens there."""
     host, port = listener.getsockname()[:2]
     return f"http://{_shown_host(host)}:{port}"
 

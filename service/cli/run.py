@@ -103,7 +103,7 @@ def serve(
 @click.command()
 @_options("config", "store", "data", "lifeline")
 def keeper(config: Path | None, *, lifeline_fd: int | None, **flags: Any) -> None:
-    """Start the keeper alone: it adopts the journals of dead relays."""
+    """Start the keeper alone: alerts, recovery of dead relays, cleaning up. Several may run; one leads."""
     settings = _load(config, **flags).settings
     from service.launch import run_keeper
 
@@ -111,8 +111,8 @@ def keeper(config: Path | None, *, lifeline_fd: int | None, **flags: Any) -> Non
 
 
 @click.command()
-@_options("config", "host", "port", "store", "data", "dashboard_port", "lifeline")
-def dashboard(config: Path | None, *, lifeline_fd: int | None, **flags: Any) -> None:
+@_options("config", "host", "port", "store", "data", "dashboard_port", "listener", "lifeline")
+def dashboard(config: Path | None, *, listener_fd: int | None, lifeline_fd: int | None, **flags: Any) -> None:
     """Start the dashboard alone."""
     loaded = _load(config, **flags)
     from dashboard.server import run
@@ -120,7 +120,7 @@ def dashboard(config: Path | None, *, lifeline_fd: int | None, **flags: Any) -> 
 
     if lifeline_fd is not None:
         follow_parent(lifeline_fd)
-    run(loaded)
+    run(loaded, listener_fd=listener_fd)
 
 
 @click.command()
