@@ -80,19 +80,40 @@ def questions(store: Store) -> None:
     )
     timed("30 days, by key", usage(group_by=("key",)))
     timed("30 days, by key, without percentiles", usage(group_by=("key",), percentiles=False))
+    timed("30 days, by key and model", usage(group_by=("key", "model")))
     timed("30 days, by project, one model", usage(group_by=("project",), filters={"model": ("gpt-4o",)}))
     timed("last day, by quarter of an hour", usage(since=last_day, interval="15m"))
-    timed("last day, by end user (from records)", usage(since=last_day, group_by=("end_user",)))
-    some = RequestFilter(filters={"key": ("key_0000000000000007",)})
-    failed = RequestFilter(filters={"outcome": ("upstream_error",)})
-    timed("100 newest requests", lambda: ask(store, lambda tx: list_requests(tx, RequestFilter(), limit=100)))
-    timed("100 newest of a key", lambda: ask(store, lambda tx: list_requests(tx, some, limit=100)))
-    timed("100 newest failures", lambda: ask(store, lambda tx: list_requests(tx, failed, limit=100)))
+    timed("30 days, by end user", usage(group_by=("end_user",)))
+    timed("30 days, one end user, by day", usage(interval="day", filters={"end_user": ("user-77",)}))
+    timed("last day, by session (from records)", usage(since=last_day, group_by=("session",)))
+    pages(store)
     with store.read() as tx:
         middle = RequestFilter(until=START + timedelta(days=DAYS / 2))
         identifier = list_requests(tx, middle, limit=1).data[0]["id"]
     timed("a page from the middle", lambda: ask(store, lambda tx: list_requests(tx, middle, limit=100)))
     timed("one request by id", lambda: ask(store, lambda tx: get_request(tx, identifier)))
+
+
+def pages(store: Store) -> None:
+    """Requests with what nearly all, some, few and none of the records have."""
+
+    def page(**wanted: Any) -> Callable[[], object]:
+        return lambda: ask(store, lambda tx: list_requests(tx, RequestFilter(**wanted), limit=100))
+
+    old = START + timedelta(days=2)
+    timed("100 newest requests", page())
+    for name, filters in (
+        ("of a key", {"key": ("key_0000000000000007",)}),
+        ("of a model", {"model": ("gpt-4o",)}),
+        ("failures", {"outcome": ("upstream_error",)}),
+        ("failures of a key", {"key": ("key_0000000000000007",), "outcome": ("upstream_error",)}),
+        ("of an end user", {"end_user": ("user-77",)}),
+        ("of an end user who never was", {"end_user": ("nobody",)}),
+        ("of a model that never was", {"model": ("nobody's",)}),
+        ("with a status that never was", {"http_status": ("418",)}),
+    ):
+        timed(f"100 newest {name}", page(filters=filters))
+        timed("  the same before the third day", page(filters=filters, until=old))
 
 
 def whole(store: Store) -> None:

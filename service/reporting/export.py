@@ -19,14 +19,17 @@ from service.reporting.columns import Chunk, Column, Kind, by_name, numbered, tu
 from service.reporting.csv_file import CsvLines
 from service.reporting.figures import Measures
 from service.reporting.files import FileFormat, encode
-from service.reporting.rows import RequestFilter, requests
+from service.reporting.rows import RequestFilter, first_before, is_narrow, requests, within
 from service.reporting.stored_runs import with_runs
 from service.reporting.usage import UsageReport
+from service.reporting.windows import next_window
 from service.store.engine import Store
 from service.store.tables import ledger_entry, request_record
 from service.store.types import JsonText, RecordId, UtcMicros, to_micros
 
 PAGE_ROWS = 1_000
+WINDOW = 50_000
+"""Records looked through at once where a filter lets few through."""
 Progress = Callable[[int], None]
 T = TypeVar("T")
 
@@ -71,13 +74,13 @@ def export_requests(
     without, whole = (requests(wanted, columns=_STORED, ledger=ledger) for ledger in (False, True))
     if file_format != "csv":
         shapes = [_Shape(statement, _ID, _as_it_is) for statement in (without, whole)]
-        pages = _pages(store, *shapes, progress=progress)
+        pages = _pages(store, *shapes, wanted=wanted, progress=progress)
         return encode(REQUEST_COLUMNS, pages, file_format=file_format)
     packed, fields = with_runs(without, REQUEST_COLUMNS)
     id_at = next(field.at for field in fields if isinstance(field, Column) and field.name == "id")
     lines = CsvLines(REQUEST_COLUMNS)
     quick = _Shape(packed, id_at, CsvLines(fields).of_packed)
-    pieces = _pages(store, quick, _Shape(whole, _ID, lines.of), progress=progress)
+    pieces = _pages(store, quick, _Shape(whole, _ID, lines.of), wanted=wanted, progress=progress)
     return chain([lines.header], pieces)
 
 
@@ -96,37 +99,48 @@ def _as_it_is(chunk: Chunk) -> Chunk:
     return chunk
 
 
-def _pages(store: Store, quick: _Shape[T], whole: _Shape[T], *, progress: Progress | None) -> Iterator[T]:
+def _pages(
+    store: Store, quick: _Shape[T], whole: _Shape[T], *, wanted: RequestFilter, progress: Progress | None
+) -> Iterator[T]:
     """Pages as *quick*, which leaves the ledger out, reads and makes them; as *whole* where that cannot be."""
     rows = 0
     before: UUID | None = None
-    while True:
-        shape, made = quick, None
+    going_on = True
+    while going_on:
+        made: T | None = None
         with store.read() as tx:
-            found = _page(tx, quick, before)
+            found, rest = _page(tx, quick, wanted, before=before)
             changed = bool(found) and _has_entries(tx, first=quick.last_id(found), before=before)
         if found and not changed:
             made = quick.make(turned(found))
         if found and made is None:
-            shape = whole
             with store.read() as tx:
-                found = _page(tx, whole, before)
+                found, rest = _page(tx, whole, wanted, before=before)
             made = whole.make(turned(found))
         if made is not None:
             yield made
-            before = shape.last_id(found)
         rows += len(found)
         if progress is not None:
             progress(rows)
-        if len(found) < PAGE_ROWS:
-            return
+        before, going_on = rest, rest is not None
 
 
-def _page(tx: Connection, shape: _Shape[Any], before: UUID | None) -> Sequence[Any]:
+def _page(
+    tx: Connection, shape: _Shape[Any], wanted: RequestFilter, *, before: UUID | None
+) -> tuple[Sequence[Any], UUID | None]:
+    """The newest rows before an id, and the id to go on before; None where there can be no more."""
     statement = shape.statement
-    if before is not None:
+    rest: UUID | None = None
+    if is_narrow(wanted):
+        start = first_before(wanted, before)
+        window = next_window(tx, filters=wanted.filters, before=start, since=wanted.since, size=WINDOW)
+        if window is None:
+            return (), None
+        statement, rest = within(statement, window), window.low
+    elif before is not None:
         statement = statement.where(request_record.c.id < before)
-    return _raw(tx, statement.limit(PAGE_ROWS))
+    found = _raw(tx, statement.limit(PAGE_ROWS))
+    return found, shape.last_id(found) if len(found) == PAGE_ROWS else rest
 
 
 def _has_entries(tx: Connection, *, first: UUID, before: UUID | None) -> bool:

@@ -1,8 +1,9 @@
 """Request records as people and programs read them: a filtered list by pages, and one request whole.
 
 A page goes backwards in time by id, from a cursor that is the last id of the page before; nothing is counted or
-skipped, so the last page costs what the first does. The cost shown is the record's own plus its ledger entries;
-a request's detail shows both apart.
+skipped, so the last page costs what the first does. Where a filter lets few records through, a page looks through
+`LARGEST_SEARCH` of them at most: it may then hold fewer than its limit, also none, and still have a next one. The cost
+shown is the record's own plus its ledger entries; a request's detail shows both apart.
 """
 
 import base64
@@ -18,10 +19,14 @@ from sqlalchemy import BigInteger, ColumnElement, Connection, RowMapping, Select
 from service.errors import InvalidInputError, NotFoundError
 from service.pricing.money import format_usd
 from service.reporting.dimensions import Filters, filter_record, require_storable, require_usable
+from service.reporting.windows import Window, next_window
 from service.store.spans import id_ceiling, id_floor
 from service.store.tables import ledger_entry, request_record
 
 MAX_PAGE = 1_000
+LARGEST_SEARCH = 50_000
+"""Records that one page looks through, where the rollups cannot say that there is nothing to find."""
+FIRST_WINDOW, WIDENING = 1_000, 8
 _CURSOR_VERSION = b"\x01"
 _CURSOR_BYTES = 17
 _DETAIL_ONLY = ("usage_raw", "cost_lines")
@@ -44,7 +49,7 @@ class RequestFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Records under the names of the columns, newest first, and the cursor of the next page."""
+    """Records under the names of the columns, newest first, and the cursor of the next page, None after the last."""
 
     data: tuple[dict[str, Any], ...]
     next: str | None
@@ -56,12 +61,79 @@ def list_requests(
     """One page of records."""
     if not 1 <= limit <= MAX_PAGE:
         raise InvalidInputError(f"limit is {limit}; use 1 to {MAX_PAGE}", field="limit")
-    statement = requests(wanted)
-    if cursor is not None:
-        statement = statement.where(request_record.c.id < parse_cursor(cursor))
-    found = tx.execute(statement.limit(limit + 1)).mappings().all()
+    before = None if cursor is None else parse_cursor(cursor)
+    found, rest = _find(tx, wanted, before=before, count=limit + 1)
     page = tuple(shown_row(row) for row in found[:limit])
-    return Page(page, _cursor(found[limit - 1]["id"]) if len(found) > limit else None)
+    if len(found) > limit:
+        rest = found[limit - 1]["id"]
+    return Page(page, None if rest is None else _cursor(rest))
+
+
+def _find(
+    tx: Connection, wanted: RequestFilter, *, before: UUID | None, count: int
+) -> tuple[list[RowMapping], UUID | None]:
+    """The newest *count* records, or fewer and the id before which nobody has looked yet."""
+    statement = requests(wanted)
+    if not is_narrow(wanted):
+        found = statement if before is None else statement.where(request_record.c.id < before)
+        return list(tx.execute(found.limit(count)).mappings()), None
+    by_id = _by_our_id(tx, wanted, before=before)
+    if by_id:
+        return by_id, None
+    rows: list[RowMapping] = []
+    before = (
+        before if wanted.until is None else min(before or id_ceiling(wanted.until), id_ceiling(wanted.until))
+    )
+    size, left = FIRST_WINDOW, LARGEST_SEARCH
+    while left > 0:
+        window = next_window(
+            tx, filters=wanted.filters, before=before, since=wanted.since, size=min(size, left)
+        )
+        if window is None:
+            return rows, None
+        rows += tx.execute(within(statement, window).limit(count - len(rows))).mappings()
+        if len(rows) == count:
+            break
+        before, left, size = window.low, left - window.records, size * WIDENING
+    return rows, before
+
+
+def first_before(wanted: RequestFilter, before: UUID | None) -> UUID | None:
+    """The id before which to look: *before*, but not after what is *wanted*."""
+    if wanted.until is None:
+        return before
+    end = id_ceiling(wanted.until)
+    return end if before is None else min(before, end)
+
+
+def is_narrow(wanted: RequestFilter) -> bool:
+    """A filter that a whole page of records need not meet."""
+    return bool(
+        wanted.filters
+        or wanted.request_id is not None
+        or wanted.min_cost_nanos is not None
+        or wanted.max_cost_nanos is not None
+        or wanted.final_only
+    )
+
+
+def within(statement: Select[Any], window: Window) -> Select[Any]:
+    """*statement* for the records of a window."""
+    statement = statement.where(request_record.c.id >= window.low)
+    return statement if window.before is None else statement.where(request_record.c.id < window.before)
+
+
+def _by_our_id(tx: Connection, wanted: RequestFilter, *, before: UUID | None) -> list[RowMapping]:
+    """The records that have an id of ours, which has an index; the upstream's ids have none."""
+    try:
+        ours = UUID(wanted.request_id or "")
+    except ValueError:
+        return []
+    record = request_record.c
+    statement = requests(wanted).where(or_(record.id == ours, record.request_id == ours))
+    if before is not None:
+        statement = statement.where(record.id < before)
+    return list(tx.execute(statement).mappings())
 
 
 def get_request(tx: Connection, identifier: str) -> dict[str, Any]:
