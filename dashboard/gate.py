@@ -1,8 +1,9 @@
 """Lets nobody past without a session: every HTTP request and every WebSocket of the dashboard. An ASGI middleware.
 
 Open are the pages that sign somebody in and the health check. A browser that follows a link from another site does not
-send its cookie (SameSite=Strict), so it is asked to come again from here before it is taken for signed out. Forms are
-taken from our own pages only. Requests under a host name that is not ours are refused (DNS rebinding).
+send its cookie (SameSite=Strict), so it is asked to come again from here before it is taken for signed out. Forms
+and WebSockets are taken from our own pages only. Requests under a host name that is not ours are refused (DNS
+rebinding).
 """
 
 import asyncio
@@ -60,8 +61,11 @@ class SignInGate:
         path, is_page = connection.url.path, connection.scope["type"] == "http"
         if self._hosts and (connection.url.hostname or "") not in self._hosts:
             return PlainTextResponse("This host name is not the dashboard's.\n", MISDIRECTED)
-        if is_page and connection.scope["method"] not in ("GET", "HEAD") and not _is_ours(connection):
-            return PlainTextResponse("This form was not sent from the dashboard.\n", FORBIDDEN)
+        acts = not is_page or connection.scope["method"] not in ("GET", "HEAD")
+        if acts and not _is_ours(
+            connection
+        ):  # cookies know no ports: another program of this machine may ask
+            return PlainTextResponse("This was not sent from a page of the dashboard.\n", FORBIDDEN)
         if path in self._open or path.startswith(LINK):
             return None
         try:
@@ -102,7 +106,7 @@ def _wants_page(connection: HTTPConnection) -> bool:
 
 
 def _is_ours(connection: HTTPConnection) -> bool:
-    """Whether a form comes from a page of this host; browsers say so, other programs say nothing."""
+    """Whether a form or a WebSocket comes from a page of this host; browsers say so, other programs say nothing."""
     site = connection.headers.get("sec-fetch-site")
     if site is not None:
         return site in ("same-origin", "none")

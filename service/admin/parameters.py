@@ -5,6 +5,7 @@ An unknown parameter is refused: a filter with a typing error would silently sho
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from service.errors import InvalidInputError
@@ -12,6 +13,8 @@ from service.pricing.money import parse_usd
 from service.reporting.dimensions import DIMENSIONS
 from service.reporting.intervals import start_of_day
 
+D = TypeVar("D", bound=date)
+YEARS = range(1970, 9000)
 Pairs = Sequence[tuple[str, str]]
 
 
@@ -43,12 +46,21 @@ def filters_of(pairs: Pairs) -> Mapping[str, tuple[str, ...]]:
     return found
 
 
+def _in_range(when: D) -> D:
+    """Refuse what arithmetic on a range could carry out of the calendar. Raises ValueError."""
+    if when.year not in YEARS:
+        raise ValueError(f"{when.year} is no year of ours")
+    return when
+
+
 def instant_of(text: str, *, field: str, zone: ZoneInfo) -> datetime:
     """An ISO 8601 instant with its offset, or a day, which begins at midnight in *zone*."""
     try:
         if len(text) == len("2026-01-31"):
-            return start_of_day(date.fromisoformat(text), zone=zone)
-        instant = datetime.fromisoformat(text.replace(" ", "+"))  # an unescaped + arrives as a space
+            return start_of_day(_in_range(date.fromisoformat(text)), zone=zone)
+        instant = _in_range(
+            datetime.fromisoformat(text.replace(" ", "+"))
+        )  # an unescaped + arrives as a space
     except (ValueError, OverflowError) as error:
         raise InvalidInputError(
             f"{field} is {text[:50]!r}; write 2026-01-31T00:00:00Z or 2026-01-31", field=field

@@ -29,6 +29,8 @@ _TOOLS = re.compile(rb'"(?:tools|functions|response_format)"')
 MOST_SEARCHES = 50
 """Web searches of one request; Perplexity's deep research makes a few dozen."""
 _SEARCHERS = frozenset({"perplexity"})
+_SOUND_IN = re.compile(rb'"type"\s*+:\s*+"input_audio"')
+_SOUND_OUT = re.compile(rb'"modalities"\s*+:\s*+\[[^\]]*"audio"')
 _SEARCH = re.compile(rb'"web_search')
 
 
@@ -44,7 +46,7 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
 
 def estimate_nanos(demand: Demand, *, card: PriceCard | None, limits: ModelLimits) -> int | None:
     """The most the request can cost; None where nobody knows the price."""
-    if card is None:
+    if card is None or _unpriced_sound(demand.body, card=card):
         return None
     return upper_bound_nanos(
         card,
@@ -52,6 +54,13 @@ def estimate_nanos(demand: Demand, *, card: PriceCard | None, limits: ModelLimit
         max_output_tokens=most_output_tokens(demand, limits=limits),
         searching=_searching(demand, card=card, limits=limits),
     )
+
+
+def _unpriced_sound(body: bytes, *, card: PriceCard) -> bool:
+    """Whether sound may go in or come out that has no price of its own: it would be charged nothing."""
+    if card.rates.audio_input is None and _SOUND_IN.search(body) is not None:
+        return True
+    return card.rates.audio_output is None and _SOUND_OUT.search(body) is not None
 
 
 def _searching(demand: Demand, *, card: PriceCard, limits: ModelLimits) -> Searching:

@@ -51,7 +51,10 @@ _NEWER_BOUND = frozenset({"openai", "azure"})
 _decode = msgspec.json.Decoder(ChatRequest).decode
 _decode_anything = msgspec.json.Decoder().decode
 _READ = "|".join(ChatRequest.__struct_fields__)
-_READ_MEMBER = re.compile(rf'"({_READ})"\s*+:'.encode())
+_READ_NAMES = frozenset(name.encode() for name in ChatRequest.__struct_fields__)
+_READ_MEMBER = re.compile(rf'"({_READ})"\s*+:'.encode(), re.IGNORECASE)
+_FOLDED = (b"\xc5\xbf", b"\xe2\x84\xaa")
+"""A long s and a Kelvin sign, which some parsers take for s and k."""
 _ESCAPE = b"\\u00"
 _HUGE = r"-?(?:\d{200,}+(?:\.\d++)?(?:[eE][+-]?\d++)?|\d++(?:\.\d++)?[eE]\+?\d{3,}+)"
 _HUGE_SOMEWHERE = re.compile(rf"[:\[,]\s*+{_HUGE}".encode())
@@ -134,17 +137,22 @@ def _has_number_out_of_range(body: bytes) -> bool:
 
 
 def _refuse_duplicates(body: bytes) -> None:
+    """Two members of one name, or one that only its case tells from a name read here: parsers differ over them."""
     names = [found[1] for found in _READ_MEMBER.finditer(body)]
-    if len(names) == len(set(names)) and _ESCAPE not in body:
+    plain = _ESCAPE not in body and not any(letter in body for letter in _FOLDED)
+    if plain and len(names) == len(set(names)) and _READ_NAMES.issuperset(names):
         return
     seen = set()
     for member in members(body.decode()):
-        if member.name in seen:
+        name = member.name.casefold()
+        if name in seen or (name in ChatRequest.__struct_fields__ and name != member.name):
             raise DuplicateKeyError(
-                f"The request body has two members named `{member.name}`; send one.", param=member.name
+                f"The request body has two members named `{name}`, or one that is spelt in another case; "
+                "send one, in lower case.",
+                param=name,
             )
-        if member.name in ChatRequest.__struct_fields__:
-            seen.add(member.name)
+        if name in ChatRequest.__struct_fields__:
+            seen.add(name)
 
 
 def _explain(text: str) -> InvalidRequestError:

@@ -255,3 +255,17 @@ def test_every_family_says_where_its_limits_stand_and_none_exceeds_what_is_assum
         assert family.source
         assert limits.max_output_tokens <= limits.context_window <= UNKNOWN.context_window
         assert limits.max_output_tokens <= UNKNOWN.max_output_tokens
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model":"m","messages":[],"modalities":["text", "audio"]}',
+        b'{"model":"m","messages":[{"role":"user","content":[{"type":"input_audio","input_audio":{}}]}]}',
+    ],
+)
+def test_sound_without_a_price_is_unpriced(body: bytes) -> None:
+    asking = Demand(body=body, messages=1)
+    assert estimate_nanos(asking, card=CARD, limits=SMALL) is None
+    rates = Rates(input=flat(2_000), output=flat(8_000), audio_input=flat(40_000), audio_output=flat(80_000))
+    assert estimate_nanos(asking, card=msgspec.structs.replace(CARD, rates=rates), limits=SMALL) is not None

@@ -10,8 +10,9 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dashboard.door import COOKIE, RECHECK_S, Door
 from dashboard.gate import SignInGate, safe_next, signed_in
@@ -23,6 +24,7 @@ from service.store.engine import Store
 from tests.support.dashboards import door as make_door
 
 BASE = "http://127.0.0.1:8501"
+STREAM = "ws://127.0.0.1:8501/_stcore/stream"
 PAGE = {"accept": "text/html"}
 PASSWORD = "correct horse battery"
 BY = Actor.system("test")
@@ -42,11 +44,23 @@ def client(door: Door) -> Iterator[TestClient]:
 
     routes = SignInRoutes(door, proxies=TrustedProxies()).routes
     app = Starlette(
-        routes=[*routes, Route("/", page), Route("/requests", page), Route("/_stcore/health", health)],
+        routes=[
+            *routes,
+            Route("/", page),
+            Route("/requests", page),
+            Route("/_stcore/health", health),
+            WebSocketRoute("/_stcore/stream", stream),
+        ],
         middleware=[Middleware(SignInGate, door=door, hosts=("127.0.0.1",))],
     )
     with TestClient(app, base_url=BASE, follow_redirects=False) as found:
         yield found
+
+
+async def stream(socket: WebSocket) -> None:
+    await socket.accept()
+    await socket.send_text("hello")
+    await socket.close()
 
 
 def health(_request: Request) -> PlainTextResponse:
@@ -131,6 +145,28 @@ def test_guessing_is_slowed_down(client: TestClient, ada: str) -> None:
 def test_a_form_of_another_site_is_refused(client: TestClient, ada: str, headers: dict[str, str]) -> None:
     answer = client.post("/login", data={"name": ada, "password": PASSWORD}, headers=headers)
     assert (answer.status_code, "set-cookie" in answer.headers) == (403, False)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "http://127.0.0.1:19999"},
+        {"origin": "https://evil.example"},
+        {"origin": BASE, "sec-fetch-site": "same-site"},
+    ],
+)
+def test_a_websocket_of_another_program_on_this_machine_is_refused(
+    client: TestClient, ada: str, headers: dict[str, str]
+) -> None:
+    """Cookies know no ports."""
+    client.post("/login", data={"name": ada, "password": PASSWORD}, headers={"origin": BASE})
+    with client.websocket_connect(STREAM, headers={"origin": BASE}) as ours:
+        assert ours.receive_text() == "hello"
+    with (
+        pytest.raises(WebSocketDisconnect),
+        client.websocket_connect(STREAM, headers=headers) as theirs,
+    ):
+        theirs.receive_text()
 
 
 def test_our_own_form_is_taken(client: TestClient, ada: str) -> None:

@@ -262,3 +262,17 @@ def test_the_option_is_added_to_any_request(text: str) -> None:
 def test_another_model_name() -> None:
     assert with_model(b'{"a":[1 , 2], "model" : "m" }', 'ü"') == '{"a":[1 , 2], "model" : "ü\\"" }'.encode()
     assert msgspec.json.decode(with_model(chat(), "other"))["model"] == "other"
+
+
+@pytest.mark.parametrize(
+    "member", [b'"Model":"gpt-4o"', b'"MAX_TOKENS":9', '"max_to\u212aens":9'.encode(), b'"\\u004dodel":"m"']
+)
+def test_a_member_that_another_parser_may_take_for_one_of_ours_is_refused(member: bytes) -> None:
+    body = b'{"model":"m","messages":[],"max_tokens":1,' + member + b"}"
+    with pytest.raises(DuplicateKeyError):
+        parse(body)
+
+
+def test_names_of_ours_inside_other_members_are_nobody_s_business() -> None:
+    body = b'{"model":"m","messages":[],"tools":[{"Model":1,"model":2}],"metadata":{"USER":"x"}}'
+    assert parse(body).model == "m"
