@@ -1,5 +1,7 @@
 """Who is signed in, at the foot of the menu; and what is left of a page when nobody is any more."""
 
+from html import escape
+
 import streamlit as st
 
 from dashboard.context import current
@@ -14,7 +16,8 @@ def draw() -> None:
         return
     found = door.current()
     with st.sidebar, st.container(border=True, gap="small"):
-        st.text(found.account.name)
+        # as HTML: whoever is signed out fetches no further script, and `gone` needs the one that draws it
+        st.html(f"<span>{escape(found.account.name)}</span>")
         st.caption("Administrator" if found.account.role == "admin" else "Viewer: may look, not change")
         if st.button("Sign out", icon=":material/logout:", key="sign-out", width="stretch"):
             door.end(found)
