@@ -11,7 +11,7 @@ import click
 
 from service.cli import findings
 from service.cli.findings import Finding
-from service.cli.options import config_option, json_option
+from service.cli.options import config_option, json_option, store_option
 from service.cli.output import print_json, print_table
 from service.cli.session import utc_now
 from service.errors import TollkeeperError
@@ -24,11 +24,12 @@ JOURNAL_FOLDER = "journal"
 
 @click.command()
 @config_option
+@store_option
 @click.option("--offline", is_flag=True, help="Do not call the upstreams.")
 @json_option
-def doctor(config: Path | None, *, offline: bool, as_json: bool) -> None:
+def doctor(config: Path | None, *, store_url: str | None, offline: bool, as_json: bool) -> None:
     """Check configuration, store, secret key, journal, upstreams, prices, clock and versions."""
-    found = list(_examine(config, offline=offline))
+    found = list(_examine(config, store_url=store_url, offline=offline))
     problems = sum(finding.status == "problem" for finding in found)
     if as_json:
         print_json({"ok": not problems, "checks": found})
@@ -41,10 +42,10 @@ def doctor(config: Path | None, *, offline: bool, as_json: bool) -> None:
         sys.exit(1)
 
 
-def _examine(config: Path | None, *, offline: bool) -> Iterator[Finding]:
+def _examine(config: Path | None, *, store_url: str | None, offline: bool) -> Iterator[Finding]:
     yield from findings.version_findings()
     try:
-        loaded = survey(config_path=config, environ=os.environ, flags={})
+        loaded = survey(config_path=config, environ=os.environ, flags={"store.url": store_url})
     except TollkeeperError as error:
         yield Finding("configuration", "problem", str(error))
         return

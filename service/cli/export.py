@@ -65,11 +65,19 @@ def requests_command(*, output: str, file_format: FileFormat | None, **options: 
     """Every record, newest first, one row per attempt."""
     settings, asked = _read(options)
     kind = _format_of(output, given=file_format)
+    rows = 0
     with open_store(settings) as store, counter("Rows") as progress:
+
+        def count(read: int) -> None:
+            nonlocal rows
+            rows = read
+            progress(read)
+
         with store.read() as tx:
             filters = with_key_ids(tx, asked.filters)
         wanted = RequestFilter(since=asked.since, until=asked.until, filters=filters)
-        _write(output, export_requests(store, wanted, file_format=kind, progress=progress))
+        _write(output, export_requests(store, wanted, file_format=kind, progress=count))
+    _say(rows, output)
 
 
 @export.command("usage")
@@ -98,6 +106,7 @@ def usage_command(
         query = msgspec.structs.replace(query, filters=with_key_ids(tx, query.filters))
         report = usage_report(tx, query)
     _write(output, export_usage(report, file_format=_format_of(output, given=file_format)))
+    _say(len(report.rows), output)
 
 
 @export.command("focus")
@@ -115,11 +124,25 @@ def focus_command(
     until = asked.until or utc_now()
     since = asked.since or until - DEFAULT_RANGE
     kind = _format_of(output, given=file_format)
+    rows = 0
     with open_store(settings) as store, progress_bar("Periods") as progress:
+
+        def advance(done: int, total: int, written: int) -> None:
+            nonlocal rows
+            rows = written
+            progress(done, total)
+
         pieces = export_focus(
-            store, since=since, until=until, period=period, file_format=kind, progress=progress
+            store, since=since, until=until, period=period, file_format=kind, progress=advance
         )
         _write(output, pieces)
+    _say(rows, output)
+
+
+def _say(rows: int, output: str) -> None:
+    """How many rows there are, where they cannot be taken for one."""
+    place = "" if output == STANDARD_OUTPUT else f" to {output}"
+    click.echo(f"{rows} rows written{place}", err=True)
 
 
 def _read(options: dict[str, Any]) -> tuple[Settings, Narrowed]:

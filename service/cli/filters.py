@@ -11,10 +11,12 @@ import msgspec
 from service.cli.times import filters_of_options, point_in_time
 from service.reporting.dimensions import Filters
 from service.reporting.intervals import time_zone
+from service.store.tables import OUTCOMES
 
 F = TypeVar("F")
 _SAID = {"key": "key, by its id or name"}
 SHORT = ("key", "model", "project", "upstream", "outcome")
+_MORE = {"model": ", * for any characters", "outcome": f": {', '.join(OUTCOMES)}"}
 
 
 class Narrowed(msgspec.Struct, frozen=True):
@@ -35,7 +37,10 @@ def filter_options(command: F) -> F:
             "--timezone", help="IANA zone in which days begin (default: accounting.reporting_timezone)."
         ),
         *(
-            click.option(f"--{name}", help=f"Only this {_SAID.get(name, name)}; alternatives with commas.")
+            click.option(
+                f"--{name}",
+                help=f"Only this {_SAID.get(name, name)}; alternatives with commas{_MORE.get(name, '')}.",
+            )
             for name in SHORT
         ),
         click.option(

@@ -9,7 +9,7 @@ from service.cli.options import json_option, store_options
 from service.cli.output import print_fields, print_json, print_table
 from service.cli.session import load_settings, open_store, utc_now
 from service.reporting.key_names import with_key_ids
-from service.reporting.rows import RequestFilter, get_request, list_requests
+from service.reporting.rows import Page, RequestFilter, get_request, list_requests
 from service.store.engine import Store
 
 _SHOWN = (
@@ -22,11 +22,13 @@ _SHOWN = (
     "http_status",
     "input_tokens",
     "output_tokens",
+    "usage_source",
     "cost_usd",
     "cost_status",
     "duration_ms",
+    "repeat_count",
 )
-_NUMBERS = ("http_status", "input_tokens", "output_tokens", "cost_usd", "duration_ms")
+_NUMBERS = ("http_status", "input_tokens", "output_tokens", "cost_usd", "duration_ms", "repeat_count")
 
 
 @click.command()
@@ -38,7 +40,11 @@ _NUMBERS = ("http_status", "input_tokens", "output_tokens", "cost_usd", "duratio
 @store_options
 @json_option
 def requests(request_id: str | None, *, as_json: bool, **options: Any) -> None:
-    """The log of requests, one row per attempt; with REQUEST_ID, all about one."""
+    """The log of requests, one row per attempt; with REQUEST_ID, all about one.
+
+    usage_source says who counted the tokens: the provider, we (`estimated`), or nobody. repeat_count is how often one
+    refusal happened within a minute.
+    """
     settings = load_settings(options["config"], store_url=options["store_url"], data_dir=options["data_dir"])
     with open_store(settings) as store:
         if request_id is not None:
@@ -52,13 +58,25 @@ def requests(request_id: str | None, *, as_json: bool, **options: Any) -> None:
                 filters=with_key_ids(tx, asked.filters),
                 final_only=options["final_only"],
             )
-            page = list_requests(tx, wanted, limit=options["limit"], cursor=options["cursor"])
+        page = _page(store, wanted, limit=options["limit"], cursor=options["cursor"])
     if as_json:
         print_json({"data": page.data, "next": page.next})
         return
     print_table(_SHOWN, ([row[name] for name in _SHOWN] for row in page.data), right=_NUMBERS)
     if page.next is not None:
         click.echo(f"\nMore: --cursor {page.next}", err=True)
+
+
+def _page(store: Store, wanted: RequestFilter, *, limit: int, cursor: str | None) -> Page:
+    """A full page, or the last one: a search goes on where one page may look no further."""
+    found: list[dict[str, Any]] = []
+    while True:
+        with store.read() as tx:
+            page = list_requests(tx, wanted, limit=limit - len(found), cursor=cursor)
+        found += page.data
+        cursor = page.next
+        if cursor is None or len(found) == limit:
+            return Page(tuple(found), cursor)
 
 
 def _print_one(store: Store, request_id: str, *, as_json: bool) -> None:

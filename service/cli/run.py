@@ -44,6 +44,7 @@ def _options(*names: str) -> Callable[[F], F]:
 def _load(config: Path | None, **flags: Any) -> Loaded:
     """Settings from file, environment and the flags given; notes go to the log."""
     from service import logs
+    from service.store.engine import parse_url
 
     logs.configure()
     keys = {
@@ -59,6 +60,7 @@ def _load(config: Path | None, **flags: Any) -> Loaded:
     )
     for note in loaded.notes:
         logs.get_logger().warning("setting_ignored", note=note)
+    parse_url(loaded.settings.store.url)  # what is mistyped is named before what is in its way, such as a busy port
     return loaded
 
 

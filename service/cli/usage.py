@@ -11,6 +11,7 @@ from service.cli.filters import filter_options, narrowed
 from service.cli.options import json_option, list_of, store_options
 from service.cli.output import print_json, print_table
 from service.cli.session import load_settings, open_store, utc_now
+from service.reporting.dimensions import DIMENSIONS
 from service.reporting.figures import Measures
 from service.reporting.intervals import Interval
 from service.reporting.key_names import with_key_ids
@@ -23,16 +24,20 @@ _SHOWN = (
     "input_tokens",
     "output_tokens",
     "cost_usd",
+    "coverage",
     "unpriced_requests",
     "p50_duration_ms",
     "p95_duration_ms",
 )
-_WITH_COST = ("priced", "partial", "assumed", "provider")
 
 
 @click.command()
 @click.option(
-    "--group-by", "--by", "group_by", default="", help="Dimensions, separated by commas: model,key,project,…"
+    "--group-by",
+    "--by",
+    "group_by",
+    default="",
+    help=f"Dimensions, separated by commas: {', '.join(DIMENSIONS)}.",
 )
 @click.option(
     "--interval", type=click.Choice(get_args(Interval)), help="One row for each (default: one in all)."
@@ -41,7 +46,12 @@ _WITH_COST = ("priced", "partial", "assumed", "provider")
 @store_options
 @json_option
 def usage(*, group_by: str, interval: Interval | None, as_json: bool, **options: Any) -> None:
-    """Usage and cost of the last 30 days, or of --from and --to."""
+    """Usage and cost of the last 30 days, or of --from and --to.
+
+    Requests are counted once, costs and tokens include every attempt. Coverage is the share of forwarded requests whose
+    whole cost is known; where nothing has a price, the cost is `unpriced`, not 0. p50 and p95 are estimates, read from
+    histograms.
+    """
     settings = load_settings(options["config"], store_url=options["store_url"], data_dir=options["data_dir"])
     now = utc_now()
     asked = narrowed(options, timezone=settings.accounting.reporting_timezone, now=now)
@@ -81,6 +91,7 @@ def _labels(row: UsageRow, *, zone: ZoneInfo) -> list[Any]:
 
 def _cells(measures: Measures) -> list[Any]:
     values = msgspec.structs.asdict(measures)
-    if measures.unpriced_requests and not any(measures.cost_status[status] for status in _WITH_COST):
-        values["cost_usd"] = "unpriced"  # refusals beside it cost 0, which is not what the usage cost
+    if measures.cost_usd is None and measures.unpriced_requests:
+        values["cost_usd"] = "unpriced"
+    values["coverage"] = None if measures.coverage is None else f"{measures.coverage:.1%}"
     return [values[name] for name in _SHOWN]

@@ -27,7 +27,8 @@ from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import String, Text
 
 from service.errors import InvalidInputError
-from service.store.tables import request_record
+from service.store.measure_columns import COST_STATUSES, USAGE_SOURCES
+from service.store.tables import OUTCOMES, request_record
 
 ROLLUP: Mapping[str, str] = {
     "key": "key_id",
@@ -57,6 +58,13 @@ RECORD_ONLY = (
 DIMENSIONS = (*ROLLUP, *RECORD_ONLY)
 _INDEXED = ("key",)
 _PATTERNS = ("model", "requested_model", "response_model")
+_ALL_VALUES: Mapping[str, Sequence[str]] = {
+    "outcome": OUTCOMES,
+    "cost_status": COST_STATUSES,
+    "usage_source": USAGE_SOURCES,
+    "stream": ("true", "false"),
+}
+"""Dimensions that have a few known values; '' counts for any."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # A constant that is spelled out, because PostgreSQL takes two parameters in SELECT and GROUP BY for two expressions.
 _NOTHING = literal_column("''", Text)
@@ -96,11 +104,15 @@ def require_known(names: Iterable[str], *, field: str) -> None:
 
 
 def require_usable(filters: Filters) -> None:
-    """Refuse an unknown dimension, and text that no store can hold."""
+    """Refuse an unknown dimension, a value that its dimension never has, and text that no store can hold."""
     require_known(filters, field="filters")
     for name, values in filters.items():
         for value in values:
             require_storable(value, field=name)
+            if value and value not in _ALL_VALUES.get(name, (value,)):
+                raise InvalidInputError(
+                    f"{value!r} is no {name}; use one of {', '.join(_ALL_VALUES[name])}", field=name
+                )
 
 
 def require_storable(value: str, *, field: str) -> None:

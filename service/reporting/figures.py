@@ -3,7 +3,7 @@
 They are computed here, once, after everything has been summed. None means that nothing was reported, never zero.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 import msgspec
@@ -14,9 +14,15 @@ from service.reporting.percentiles import percentile_ms
 from service.store.histogram import BINS
 from service.store.measure_columns import COST_STATUSES, REPORTED_CLASSES, TOKEN_COLUMNS, USAGE_SOURCES
 
+_PRICED = tuple(status for status in COST_STATUSES if status not in {"unpriced", "free"})
+
 
 class Measures(msgspec.Struct, frozen=True, kw_only=True):
-    """Sums, and what follows from them. `reporting.measures` says what counts."""
+    """Sums, and what follows from them. `reporting.measures` says what counts.
+
+    A cost is None where nothing had a price, also where refusals and failures cost 0. Percentiles are read from
+    histograms: estimates within their bin, a few percent off as a rule.
+    """
 
     requests: int
     attempts: int
@@ -85,7 +91,7 @@ def figures(sums: Sums) -> Measures:
     """What follows from *sums*."""
     values = sums.values
     counts = {name: values[name] or 0 for name in values}
-    cost, provider_cost = values["cost_nanos"], values["provider_cost_nanos"]
+    cost, provider_cost = _known_cost(counts, values["cost_nanos"]), values["provider_cost_nanos"]
     tokens: dict[str, Any] = {name: values[name] for name in TOKEN_COLUMNS}
     percentiles: dict[str, Any] = {
         f"{label}_{latency}": percentile_ms(bins, q)
@@ -117,6 +123,12 @@ def figures(sums: Sums) -> Measures:
         ttft_ms=_mean_ms(counts["ttft_micros"], counts["ttft_count"]),
         **percentiles,
     )
+
+
+def _known_cost(counts: Mapping[str, int], cost_nanos: int | None) -> int | None:
+    """None where nothing had a price: what was refused or failed costs 0, and that is not what the rest costs."""
+    priced = sum(counts[f"cost_{status}"] for status in _PRICED)
+    return None if counts["unpriced"] and not priced else cost_nanos
 
 
 def _share(part: int, whole: int) -> float | None:

@@ -42,23 +42,28 @@ def export_focus(
     until: datetime,
     period: Literal["hour", "day"] = "day",
     file_format: FileFormat = "csv",
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int, int], None] | None = None,
 ) -> Iterator[bytes]:
-    """A FOCUS file of `[since, until)`, by UTC hours or days; *progress* is told periods done and in all."""
+    """A FOCUS file of `[since, until)`, by UTC hours or days; *progress* is told periods done and in all, and rows."""
     spans = buckets(widened(since, until), interval=period, zone=time_zone("UTC"))
     return encode(FILE_COLUMNS, _periods(store, spans, progress=progress), file_format=file_format)
 
 
 def _periods(
-    store: Store, spans: Sequence[Span], *, progress: Callable[[int, int], None] | None
+    store: Store,
+    spans: Sequence[Span],
+    *,
+    progress: Callable[[int, int, int], None] | None,
 ) -> Iterator[Chunk]:
+    written = 0
     for number, span in enumerate(spans):
         with snapshot(store) as tx:
             rows = focus_rows(tx, span)
+        written += len(rows)
         if rows:
             yield by_name(rows, FILE_COLUMNS)
         if progress is not None:
-            progress(number + 1, len(spans))
+            progress(number + 1, len(spans), written)
 
 
 def focus_rows(tx: Connection, span: Span) -> list[dict[str, Any]]:

@@ -257,3 +257,12 @@ def test_a_variable_that_sets_nothing(cli: Cli, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("TOLLKEEPER_PROT", "1")
     outcome = cli("doctor", "--json")
     assert (statuses(outcome)["configuration"], outcome.code) == ("warning", 0)
+
+
+def test_another_store_may_be_named(cli: Cli, tmp_path: Path) -> None:
+    cli.ok("migrate", "--store-url", f"sqlite:///{tmp_path}/other.db")
+    assert "other.db" in detail(
+        cli("doctor", "--store-url", f"sqlite:///{tmp_path}/other.db", "--json"), "store"
+    )
+    outcome = cli("doctor", "--store-url", "banana", "--json")
+    assert (outcome.code, statuses(outcome)["store"]) == (1, "problem")

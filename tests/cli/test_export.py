@@ -39,7 +39,7 @@ def test_records_go_to_standard_output(books: Store) -> None:
     result = run(books, "requests", "--key", "key_a")
     assert result.exception is None
     assert len(rows(result.stdout_bytes.decode())) == sum(record.key_id == "key_a" for record in RECORDS) > 0
-    assert result.stderr == ""
+    assert result.stderr == f"{sum(record.key_id == 'key_a' for record in RECORDS)} rows written\n"
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet", "txt"])
@@ -68,6 +68,15 @@ def test_focus(books: Store) -> None:
     assert {row["ServiceCategory"] for row in rows(result.stdout_bytes.decode())} == {
         "AI and Machine Learning"
     }
+
+
+@pytest.mark.parametrize("kind", ["requests", "usage", "focus"])
+def test_the_number_of_rows_is_said_at_the_end(books: Store, tmp_path: Path, kind: str) -> None:
+    place = tmp_path / "file.csv"
+    asked = () if kind == "requests" else RANGE
+    result = run(books, kind, *asked, "-o", str(place))
+    assert result.stdout == ""
+    assert result.stderr == f"{len(rows(place.read_text()))} rows written to {place}\n"
 
 
 def test_focus_takes_no_filters(books: Store) -> None:

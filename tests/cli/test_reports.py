@@ -4,6 +4,7 @@ from contextlib import closing
 
 import pytest
 
+from service.reporting import rows
 from service.store.engine import Store
 from tests.cli.conftest import Cli
 from tests.support.records import some, write
@@ -81,6 +82,57 @@ def test_one_request_is_shown_whole(books: Cli) -> None:
     assert shown.count("\nrequest_id ") == len(found["attempts"])
 
 
+def test_the_log_shows_who_counted_and_how_often(books: Cli) -> None:
+    header, *lines = books.ok("requests", "--limit", "1000").out.splitlines()
+    names = header.split()
+    assert names[-1] == "repeat_count"
+    assert "usage_source" in names
+    shown = books.ok("requests", "--limit", "1000", "--json").json["data"]
+    assert sorted(line.split()[-1] for line in lines) == sorted(str(row["repeat_count"]) for row in shown)
+    assert {row["usage_source"] for row in shown} >= {"provider", "estimated", "none"}
+
+
+def test_a_search_goes_on_until_the_page_is_full(books: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One page of the log may look at so many records; the command asks for the next one itself."""
+    everything = books.ok("requests", "--limit", "1000", "--filter", "session=session-1", "--json").json[
+        "data"
+    ]
+    monkeypatch.setattr(rows, "LARGEST_SEARCH", 5)
+    found = books.ok("requests", "--limit", "9", "--filter", "session=session-1", "--json").json
+    assert found["data"] == everything[:9]
+
+
+def test_what_has_no_price_has_no_cost(on_store: Cli, store_url: str) -> None:
+    """Refusals and failures of the same model cost 0; that is not what the model costs."""
+    records = [record for record in some(seed=6, count=80, days=4) if record.upstream is not None]
+    for number, record in enumerate(records):
+        record.upstream_model = "house-model" if number % 2 else "failing-model"
+        record.cost_lines, record.provider_cost_nanos = None, None
+        failed = number % 4 == 1 or number % 2 == 0
+        record.cost_nanos, record.cost_status = (0, "free") if failed else (None, "unpriced")
+    with closing(Store(store_url)) as store:
+        write(store, records)
+    report = on_store.ok("usage", *SPAN, "--by", "model", "--json").json
+    costs = {row["dimensions"]["model"]: row["measures"]["cost_usd"] for row in report["rows"]}
+    assert costs == {"house-model": None, "failing-model": "0.00"}
+    assert report["total"]["cost_usd"] is None
+    assert 0 < report["total"]["coverage"] < 1
+    lines = {
+        line.split()[0]: line.split()
+        for line in on_store.ok("usage", *SPAN, "--by", "model").out.splitlines()
+    }
+    assert "unpriced" in lines["house-model"]
+    covered = {row["dimensions"]["model"]: row["measures"]["coverage"] for row in report["rows"]}
+    assert f"{covered['house-model']:.1%}" in lines["house-model"]
+    assert "100.0%" in lines["failing-model"]
+    assert "unpriced" not in lines["failing-model"]
+    assert "unpriced" in lines["total"]
+
+
+def test_percentiles_are_said_to_be_estimates(cli: Cli) -> None:
+    assert "p50 and p95 are estimates" in " ".join(cli.ok("usage", "--help").out.split())
+
+
 def test_times_may_be_relative(books: Cli) -> None:
     report = books.ok("usage", "--from", "2h", "--to", "1h", "--json").json
     assert report["since"] < report["until"]
@@ -98,6 +150,10 @@ def test_times_may_be_relative(books: Cli) -> None:
         (["usage", "--timezone", "Mars"], "timezone is 'Mars'"),
         (["usage", "--filter", "model"], "--filter 'model' must be DIMENSION=VALUE"),
         (["usage", "--filter", "modle=x"], "'modle' is not a dimension"),
+        (["usage", "--by", "modle"], "use one of key, project, upstream, provider, model, outcome, end_user"),
+        (["usage", "--outcome", "success"], "'success' is no outcome; use one of ok, client_disconnect"),
+        (["requests", "--outcome", "ok,success"], "'success' is no outcome; use one of ok"),
+        (["requests", "--filter", "usage_source=guess"], "use one of provider, partial, estimated, none"),
         (["requests", "--limit", "0"], "limit is 0"),
         (["requests", "--cursor", "x"], "cursor is not one"),
         (["requests", "nonsense"], "'nonsense' is not a request id"),

@@ -1,5 +1,6 @@
 """The root command: quick help, one line for every error, quiet ends."""
 
+import socket
 import subprocess
 import sys
 from importlib.metadata import version
@@ -70,3 +71,11 @@ def test_a_reader_that_leaves_is_no_error(cli: Cli) -> None:
     with started.stderr:
         assert started.stderr.read() == ""
     assert started.wait(60) == 1
+
+
+def test_up_names_a_mistyped_store_before_a_busy_port(cli: Cli) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = str(busy.getsockname()[1])
+        for command in ("up", "serve"):
+            reason = cli.refused(command, "--store-url", "banana", "--port", port)
+            assert "store.url is not a database URL" in reason

@@ -210,7 +210,7 @@ def test_a_ledger_entry_is_a_correction_in_the_period_of_its_record(books: Store
 
 @pytest.mark.parametrize("period", ["hour", "day"])
 def test_the_file_holds_every_period(books: Store, period: Any) -> None:
-    heard: list[tuple[int, int]] = []
+    heard: list[tuple[int, int, int]] = []
     until = START + timedelta(days=2)
     pieces = export_focus(
         books, since=START, until=until, period=period, progress=lambda *done: heard.append(done)
@@ -218,7 +218,7 @@ def test_the_file_holds_every_period(books: Store, period: Any) -> None:
     rows = list(csv.DictReader(io.StringIO(b"".join(pieces).decode(), newline="")))
     assert list(rows[0]) == [column.name for column in COLUMNS]
     assert nanos(rows, "EffectiveCost") == nanos(rows_of(books), "EffectiveCost")
-    assert heard[-1] == ((48, 48) if period == "hour" else (2, 2))
+    assert heard[-1] == ((48, 48, len(rows)) if period == "hour" else (2, 2, len(rows)))
     length = timedelta(hours=1) if period == "hour" else timedelta(days=1)
     for row in rows:
         start, end = (datetime.fromisoformat(row[f"ChargePeriod{edge}"]) for edge in ("Start", "End"))
