@@ -60,7 +60,8 @@ def _load(config: Path | None, **flags: Any) -> Loaded:
     )
     for note in loaded.notes:
         logs.get_logger().warning("setting_ignored", note=note)
-    parse_url(loaded.settings.store.url)  # what is mistyped is named before what is in its way, such as a busy port
+    # What is mistyped is named before what is in its way, such as a busy port.
+    parse_url(loaded.settings.store.url)
     return loaded
 
 
