@@ -9,14 +9,13 @@ import click
 import msgspec
 
 from service.cli.times import filters_of_options, point_in_time
-from service.reporting.dimensions import Filters
+from service.reporting.dimensions import KNOWN_VALUES, Filters
 from service.reporting.intervals import time_zone
-from service.store.tables import OUTCOMES
 
 F = TypeVar("F")
 _SAID = {"key": "key, by its id or name"}
 SHORT = ("key", "model", "project", "upstream", "outcome")
-_MORE = {"model": ", * for any characters", "outcome": f": {', '.join(OUTCOMES)}"}
+_MORE = {"model": ", * for any characters", "outcome": f": {', '.join(KNOWN_VALUES['outcome'])}"}
 
 
 class Narrowed(msgspec.Struct, frozen=True):

@@ -58,7 +58,7 @@ RECORD_ONLY = (
 DIMENSIONS = (*ROLLUP, *RECORD_ONLY)
 _INDEXED = ("key",)
 _PATTERNS = ("model", "requested_model", "response_model")
-_ALL_VALUES: Mapping[str, Sequence[str]] = {
+KNOWN_VALUES: Mapping[str, Sequence[str]] = {
     "outcome": OUTCOMES,
     "cost_status": COST_STATUSES,
     "usage_source": USAGE_SOURCES,
@@ -109,9 +109,9 @@ def require_usable(filters: Filters) -> None:
     for name, values in filters.items():
         for value in values:
             require_storable(value, field=name)
-            if value and value not in _ALL_VALUES.get(name, (value,)):
+            if value and value not in KNOWN_VALUES.get(name, (value,)):
                 raise InvalidInputError(
-                    f"{value!r} is no {name}; use one of {', '.join(_ALL_VALUES[name])}", field=name
+                    f"{value!r} is no {name}; use one of {', '.join(KNOWN_VALUES[name])}", field=name
                 )
 
 
