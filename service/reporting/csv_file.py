@@ -23,6 +23,7 @@ __all__ = ["FORMULA_STARTS", "CsvLines", "csv_pieces"]
 _STARTS = frozenset(FORMULA_STARTS)
 _PRINTABLE_STARTS = tuple(start for start in FORMULA_STARTS if start.isprintable())
 _LINE_END = "\r\n"
+_QUOTE, _TWO_QUOTES = '"', '""'
 _SAMPLE, _REPEATED = 64, 4  # four rows for each distinct text: making each distinct cell once is cheaper
 _BOOLEANS = {None: "", False: "false", True: "true"}
 _PLAIN = frozenset({"text", "integer", "decimal"})
@@ -158,7 +159,15 @@ def _text_cells(values: Sequence[str | None], *, cell: Callable[[str], str]) -> 
     if len(set(values[:_SAMPLE])) * _REPEATED <= len(values[:_SAMPLE]):
         cells = {value: "" if value is None else cell(value) for value in set(values)}
         return map(cells.__getitem__, values)
-    return ["" if value is None else cell(value) for value in values]
+    # what JSON there is begins with a bracket and is full of quotes: spelled out here, it takes two thirds of the time
+    return [
+        f'"{value.replace(_QUOTE, _TWO_QUOTES)}"'
+        if value and value[0] in "{[" and _QUOTE in value
+        else ""
+        if value is None
+        else cell(value)
+        for value in values
+    ]
 
 
 def _cell(text: str) -> str:
