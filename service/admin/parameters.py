@@ -14,7 +14,7 @@ from service.reporting.dimensions import DIMENSIONS
 from service.reporting.intervals import start_of_day
 
 D = TypeVar("D", bound=date)
-YEARS = range(1970, 9000)
+YEARS = range(1980, 9000)
 Pairs = Sequence[tuple[str, str]]
 
 
@@ -46,10 +46,12 @@ def filters_of(pairs: Pairs) -> Mapping[str, tuple[str, ...]]:
     return found
 
 
-def _in_range(when: D) -> D:
-    """Refuse what arithmetic on a range could carry out of the calendar. Raises ValueError."""
+def _in_range(when: D, *, field: str) -> D:
+    """Refuse what arithmetic on a range could carry out of the calendar."""
     if when.year not in YEARS:
-        raise ValueError(f"{when.year} is no year of ours")
+        raise InvalidInputError(
+            f"{field} is in the year {when.year}; use {YEARS[0]} to {YEARS[-1]}", field=field
+        )
     return when
 
 
@@ -57,10 +59,9 @@ def instant_of(text: str, *, field: str, zone: ZoneInfo) -> datetime:
     """An ISO 8601 instant with its offset, or a day, which begins at midnight in *zone*."""
     try:
         if len(text) == len("2026-01-31"):
-            return start_of_day(_in_range(date.fromisoformat(text)), zone=zone)
-        instant = _in_range(
-            datetime.fromisoformat(text.replace(" ", "+"))
-        )  # an unescaped + arrives as a space
+            return start_of_day(_in_range(date.fromisoformat(text), field=field), zone=zone)
+        spelt = text.replace(" ", "+")  # an unescaped + arrives as a space
+        instant = _in_range(datetime.fromisoformat(spelt), field=field)
     except (ValueError, OverflowError) as error:
         raise InvalidInputError(
             f"{field} is {text[:50]!r}; write 2026-01-31T00:00:00Z or 2026-01-31", field=field

@@ -155,7 +155,7 @@ def test_amounts_that_are_no_plain_decimals_are_refused(on_store: Cli, store: St
         (("reprice", "--since", "soon"), "--since is 'soon'"),
         (("reprice", "--timezone", "Mars"), "timezone is 'Mars'"),
         (("reprice", "--reason", " "), "reason must be one line"),
-        (("unpriced", "--since", "0001-01-01"), "since is in the year 1;"),
+        (("unpriced", "--since", "0001-01-01"), "--since is in the year 1;"),
         (("unpriced", "--until", "soon"), "--until is 'soon'"),
     ],
 )
