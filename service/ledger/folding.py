@@ -9,6 +9,7 @@ that no upstream serves is the client's invention and would grow the rollups wit
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
+from operator import add as plus
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -67,6 +68,7 @@ CHANGE_FIELDS = (*KEY_FIELDS, "repeat_count", "delta_nanos", "cost_status_before
 """What `fold_changes` reads of a ledger entry and its record, in this order."""
 
 _AT = {name: index for index, name in enumerate(ROLLUP_MEASURES)}
+_SUMS = len(ROLLUP_SUMS)
 _NOTHING: Measures = [None if name in ROLLUP_SUMS else 0 for name in ROLLUP_MEASURES]
 _COST_COUNT = {status: _AT[f"cost_{status}"] for status in COST_STATUSES}
 _USAGE_COUNT = {source: _AT[f"usage_{source}"] for source in USAGE_SOURCES}
@@ -186,5 +188,8 @@ def merge(folded: dict[K, Measures], more: Mapping[K, Measures]) -> None:
 
 
 def add(one: Measures, other: Measures) -> Measures:
-    """The sum of two rows of measures; None where neither reported."""
-    return [b if a is None else a if b is None else a + b for a, b in zip(one, other, strict=True)]
+    """The sum of two rows of measures; None where neither reported. Only the sums, which come first, can be None."""
+    pairs = zip(one[:_SUMS], other[:_SUMS], strict=True)
+    added: Any = [b if a is None else a if b is None else a + b for a, b in pairs]
+    added += map(plus, one[_SUMS:], other[_SUMS:])
+    return added  # type: ignore[no-any-return]

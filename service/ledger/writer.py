@@ -23,6 +23,7 @@ from service.budgets.charges import Spending
 from service.budgets.settling import settle_flush
 from service.errors import StoreUnavailableError
 from service.ledger import rollups
+from service.ledger.postgres_arrays import array_literal
 from service.ledger.record import NOT_STORED, RequestRecord, clip
 from service.logs import get_logger
 from service.store.engine import Store
@@ -31,9 +32,7 @@ from service.store.types import RecordId, from_micros
 
 FIELDS = tuple(name for name in RequestRecord.__struct_fields__ if name not in NOT_STORED)
 _JSON_FIELDS = frozenset({"tags", "finish_reasons", "usage_flags", "cost_lines"})
-_ID_FIELDS = frozenset({"id", "request_id"})
 _JSON_AT = tuple(position for position, name in enumerate(FIELDS) if name in _JSON_FIELDS)
-_IDS_AT = tuple(position for position, name in enumerate(FIELDS) if name in _ID_FIELDS)
 _COLUMNS = ", ".join(FIELDS)
 _of_columns = attrgetter(*FIELDS)
 _UNREACHABLE = (sqlite3.OperationalError, psycopg.OperationalError, psycopg.InterfaceError)
@@ -113,11 +112,7 @@ class Writer:
     def _insert_postgres(self, tx: Connection, batch: list[RequestRecord]) -> list[RequestRecord]:
         raw = tx.connection.driver_connection
         assert isinstance(raw, psycopg.Connection)
-        rows = [_row(record) for record in batch]
-        for row in rows:
-            for position in _IDS_AT:
-                row[position] = UUID(bytes=row[position])
-        columns = [list(column) for column in zip(*rows, strict=True)]
+        columns = [array_literal(column) for column in zip(*map(_row, batch), strict=True)]
         with raw.cursor() as cursor:
             cursor.execute(self._postgres_insert, columns)
             inserted = {found.bytes for (found,) in cursor.fetchall()}
