@@ -1,10 +1,13 @@
 """Bodies of the admin API: strict JSON into the type that the handler declares.
 
-The framework's own conversion takes `"3"` for 3 and a missing body for an empty one; this one does neither, and
-names what is wrong by its path.
+The framework's own conversion takes `"3"` for 3, a missing body for an empty one and the last of two members of one
+name; this one takes none of them, and names what is wrong by its path.
 """
 
+import json
 import re
+from collections import Counter
+from operator import itemgetter
 from typing import Any, NoReturn
 
 import msgspec
@@ -27,11 +30,28 @@ class StrictRequest(Request[Any, Any, Any]):
         if not body and field is not None and field.is_optional:
             return None
         try:
-            return msgspec.json.decode(body, type=wanted)
+            decoded = msgspec.json.decode(body, type=wanted)
+            _pairs(body.decode())
         except msgspec.ValidationError as error:
             _refuse(str(error), cause=error)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidInputError("the body is not a JSON object; send one in UTF-8") from error
+        return decoded
+
+
+def _refuse_twins(members: list[tuple[str, Any]]) -> None:
+    """Two members of one name, at any depth: which of them counts is for no parser to guess."""
+    name, times = max(Counter(name for name, _value in members).items(), key=itemgetter(1), default=("", 0))
+    if times > 1:
+        raise InvalidInputError(
+            f"the body has {times} members named `{name[:100]}`; send one", field=name[:100]
+        )
+
+
+_pairs = json.JSONDecoder(
+    object_pairs_hook=_refuse_twins, parse_int=str, parse_float=str, strict=False
+).decode
+"""Members as they stand in the text; numbers stay text, because only names matter here."""
 
 
 def _refuse(text: str, *, cause: Exception) -> NoReturn:

@@ -30,6 +30,7 @@ FAILURES: Mapping[type[errors.TollkeeperError], Failure] = {
     errors.InvalidInputError: Failure(400, "invalid_request_error", "invalid_value"),
     errors.NotFoundError: Failure(404, "invalid_request_error", "not_found"),
     errors.ConflictError: Failure(409, "invalid_request_error", "conflict"),
+    errors.AuthenticationError: Failure(401, "authentication_error", "invalid_api_key"),
     errors.TooManyFailuresError: Failure(429, "rate_limit_error", "rate_limit_exceeded"),
     errors.StoreUnavailableError: Failure(503, "service_unavailable", "store_unavailable"),
     errors.StoreSchemaError: Failure(503, "service_unavailable", "store_schema"),
@@ -81,15 +82,12 @@ def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any
     failure = BY_STATUS.get(error.status_code)
     if failure is None:
         return _defect(request, error)
-    headers = dict(error.headers or {})
-    if failure.status == 401:  # noqa: PLR2004  (RFC 9110: a 401 names the scheme)
-        headers["www-authenticate"] = 'Bearer realm="tollkeeper"'
     message = error.detail
     if failure.status == 404:  # noqa: PLR2004
         message = f"There is nothing at {request.method} {request.scope['path'][:200]}."
     elif failure.status == 405:  # noqa: PLR2004
         message = f"{request.method[:20]} is not possible at {request.scope['path'][:200]}."
-    return _response(failure, message, headers=headers)
+    return _response(failure, message, headers=error.headers)
 
 
 def _defect(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
@@ -102,5 +100,7 @@ def _defect(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
 def _response(
     failure: Failure, message: str, *, param: str | None = None, headers: Mapping[str, str] | None = None
 ) -> Response[Any]:
+    if failure.status == 401:  # noqa: PLR2004  (RFC 9110: a 401 names the scheme)
+        headers = {**(headers or {}), "www-authenticate": 'Bearer realm="tollkeeper"'}
     body = {"message": message, "type": failure.type, "param": param, "code": failure.code}
     return Response({"error": body}, status_code=failure.status, headers=headers)

@@ -16,7 +16,7 @@ from service.admin.context import AdminContext
 from service.admin.wrong_keys import FAILURES_PER_MINUTE, Event
 from service.audit.actor import Actor, Target
 from service.errors import StoreError, TooManyFailuresError
-from service.keys.token import bearer_token
+from service.keys.token import sole_bearer_token
 from service.logs import get_logger
 from service.store.types import to_micros
 
@@ -32,7 +32,7 @@ def admin_guard(context: AdminContext) -> Guard:
     """The guard of the admin router."""
 
     async def require_admin_key(connection: Connection, handler: BaseRouteHandler) -> None:
-        bearer = bearer_token(connection.headers.get("authorization"))
+        bearer = sole_bearer_token(connection.headers.getall("authorization", []))
         address = _address(context, connection)
         grant = context.authenticate(bearer)
         if grant is None:

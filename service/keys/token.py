@@ -7,11 +7,13 @@ scanners recognise ours. Stored is HMAC-SHA-256(pepper, secret) and nothing that
 
 import hmac
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 from zlib import crc32
 
 import msgspec
+
+from service.errors import AuthenticationError
 
 Kind = Literal["tk", "tka"]
 RandomBytes = Callable[[int], bytes]
@@ -70,6 +72,17 @@ def bearer_token(header: str | None) -> str:
     """The token of an `Authorization: Bearer …` value; empty where there is none."""
     found = _BEARER.fullmatch(header or "")
     return "" if found is None else found[1]
+
+
+def sole_bearer_token(headers: Sequence[str]) -> str:
+    """The token of a request with these `Authorization` headers.
+
+    Raises:
+        AuthenticationError: there are several. Which of them a program before us has judged is not known here.
+    """
+    if len(headers) > 1:
+        raise AuthenticationError(f"The request has {len(headers)} `Authorization` headers; send one.")
+    return bearer_token(headers[0] if headers else None)
 
 
 def base62(number: int, *, width: int) -> str:

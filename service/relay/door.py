@@ -15,7 +15,7 @@ from service.errors import (
     UnavailableError,
 )
 from service.keys.snapshot import KeyGrant, KeyRefusal
-from service.keys.token import bearer_token
+from service.keys.token import sole_bearer_token
 from service.ledger.idempotency import Claim
 from service.ledger.record import Opening, begin_record, clip, uuid7, uuid_text
 from service.logs import get_logger, request_id
@@ -115,8 +115,8 @@ class Door:
                 "The store has been away for so long that keys cannot be trusted any more.",
                 reason="store_unavailable",
             )
-        value = header(headers, b"authorization")
-        token = bearer_token(None if value is None else value.decode("latin-1"))
+        values = [value.decode("latin-1") for name, value in headers if name == b"authorization"]
+        token = sole_bearer_token(values)
         judged = configuration.value.keys.authenticate(token, now=from_micros(opening.started_at))
         grant = judged.grant if isinstance(judged, KeyRefusal) else judged
         if grant is not None:
@@ -164,8 +164,9 @@ class Door:
         opening.requested_model = clip(request.model)
         opening.stream = bool(request.stream)
         _attribute(opening, headers, request)
-        if not grant.allows(request.model):
-            raise ModelNotAllowedError(f"The API key may not use the model `{clip(request.model, 100)}`.")
+        for model in request.named_models():
+            if not grant.allows(model):
+                raise ModelNotAllowedError(f"The API key may not use the model `{clip(model, 100)}`.")
         candidates = context.router.candidates(request.model)
         if context.accounting.on_unpriced == "deny":
             candidates = self._priced(candidates, request, opening)

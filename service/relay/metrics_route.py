@@ -15,7 +15,7 @@ from litestar.exceptions import NotAuthorizedException
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.response import Response
 
-from service.keys.token import bearer_token
+from service.keys.token import sole_bearer_token
 from service.relay.context import RelayContext
 from service.telemetry import names
 from service.telemetry.page import MetricsPage
@@ -35,7 +35,7 @@ def metrics_route(
     def require_reader(connection: Connection, _handler: BaseRouteHandler) -> None:
         if access == "open" or (access == "loopback" and is_local(connection)):
             return
-        if authenticate(bearer_token(connection.headers.get("authorization"))) is None:
+        if authenticate(sole_bearer_token(connection.headers.getall("authorization", []))) is None:
             raise NotAuthorizedException(
                 "From another machine an admin key is needed, as: Authorization: Bearer <admin key>."
             )

@@ -14,6 +14,7 @@ from service.relay.members import STRING, members, set_member
 
 WHOLE_DECODE_BYTES = 1024 * 1024
 WHOLE_DECODE_VALUES = 100_000
+LONGEST_MODEL_LIST = 16_384
 _USAGE_OPTION = '{"include_usage":true}'
 
 
@@ -40,6 +41,21 @@ class ChatRequest(msgspec.Struct):
     metadata: msgspec.Raw = msgspec.Raw()
     """An object, null or nothing; kept as it came, because what is in it could take many times its size."""
     service_tier: str | None = None
+    models: msgspec.Raw = msgspec.Raw()
+    """What some upstreams may answer with instead (OpenRouter); kept as it came, as above."""
+
+    def named_models(self) -> tuple[str, ...]:
+        """Every model that may answer. Raises InvalidRequestError where `models` is no list of names."""
+        listed = bytes(self.models)
+        if listed in (b"", b"null"):
+            return (self.model,)
+        try:
+            return (self.model, *_decode_names(listed if len(listed) <= LONGEST_MODEL_LIST else b""))
+        except msgspec.DecodeError:
+            raise InvalidRequestError(
+                f"`models`: expected a list of model names, of at most {LONGEST_MODEL_LIST} bytes.",
+                param="models",
+            ) from None
 
     @property
     def wants_usage(self) -> bool:
@@ -49,6 +65,7 @@ class ChatRequest(msgspec.Struct):
 
 _NEWER_BOUND = frozenset({"openai", "azure"})
 _decode = msgspec.json.Decoder(ChatRequest).decode
+_decode_names = msgspec.json.Decoder(list[str]).decode
 _decode_anything = msgspec.json.Decoder().decode
 _READ = "|".join(ChatRequest.__struct_fields__)
 _READ_NAMES = frozenset(name.encode() for name in ChatRequest.__struct_fields__)

@@ -3,6 +3,7 @@
 The routes are those that the application has, so a new one is walked without being named here.
 """
 
+import asyncio
 from datetime import timedelta
 from typing import Any, NoReturn
 
@@ -139,6 +140,21 @@ def test_no_other_place_of_a_key_is_honoured(sqlite_api: Api) -> None:
     ):
         assert sqlite_api.call("GET", "/keys", key=None, headers=headers).status_code == 401
     assert sqlite_api.call("GET", f"/keys?api_key={ADMIN_KEY}", key=None).status_code == 401
+
+
+@pytest.mark.parametrize("keys", [(ADMIN_KEY, "wrong"), ("wrong", ADMIN_KEY), (ADMIN_KEY, ADMIN_KEY)])
+def test_two_keys_are_none(sqlite_api: Api, keys: tuple[str, str]) -> None:
+    async def ask() -> httpx.Response:  # the usual client would make one header of two
+        transport = httpx.ASGITransport(sqlite_api.client.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+            headers = [("Authorization", f"Bearer {key}") for key in keys]
+            return await client.get("/admin/v1/keys", headers=headers)
+
+    answer = asyncio.run(ask())
+    error = error_of(answer)
+    assert (answer.status_code, error["type"]) == (401, "authentication_error")
+    assert error["message"] == "The request has 2 `Authorization` headers; send one."
+    assert answer.headers["www-authenticate"] == 'Bearer realm="tollkeeper"'
 
 
 def test_answers_are_not_kept(sqlite_api: Api) -> None:

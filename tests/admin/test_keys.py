@@ -141,6 +141,28 @@ def test_bodies_that_are_no_object(sqlite_api: Api, content: bytes) -> None:
     assert (answer.status_code, error_of(answer)["code"]) == (400, "invalid_value")
 
 
+@pytest.mark.parametrize(
+    ("content", "param"),
+    [
+        (b'{"name": "a", "name": "b"}', "name"),
+        (b'{"name": "a", "limits": {"rpm": 1, "\\u0072pm": 2}}', "rpm"),
+        (b'{"name": "a", "budgets": [{"limit_usd": "1", "window": "day", "window": "month"}]}', "window"),
+        (b'{"name": "a", "metadata": {"team": [1e5, {"x": 1, "x": 1}]}}', "x"),
+    ],
+)
+def test_members_of_one_name_are_refused(sqlite_api: Api, content: bytes, param: str) -> None:
+    before = sqlite_api.get("/keys")
+    answer = sqlite_api.call("POST", "/keys", content=content)
+    assert (answer.status_code, error_of(answer)["param"]) == (400, param)
+    assert error_of(answer)["message"] == f"the body has 2 members named `{param}`; send one"
+    assert sqlite_api.get("/keys") == before
+
+
+def test_one_name_may_stand_in_several_objects(sqlite_api: Api) -> None:
+    metadata = {"a": {"a": 10**40}, "b": [{"a": 1}, {"a": "\u007f"}]}
+    assert sqlite_api.create(metadata=metadata)["metadata"]["b"] == metadata["b"]
+
+
 def test_a_long_body_is_refused(sqlite_api: Api) -> None:
     answer = sqlite_api.call("POST", "/keys", content=b" " * (1 << 20) + b"{}")
     assert (answer.status_code, error_of(answer)["code"]) == (413, "request_too_large")

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.keys.token import ALPHABET, Kind, base62, bearer_token, digest, mint, parse
+from service.errors import AuthenticationError
+from service.keys.token import ALPHABET, Kind, base62, bearer_token, digest, mint, parse, sole_bearer_token
 
 kinds: st.SearchStrategy[Kind] = st.sampled_from(["tk", "tka"])
 
@@ -95,3 +96,14 @@ def test_base62_keeps_the_order(one: int, other: int) -> None:
 )
 def test_bearer_token(header: str | None, token: str) -> None:
     assert bearer_token(header) == token
+
+
+def test_the_token_of_a_request() -> None:
+    assert sole_bearer_token(["Bearer abc"]) == "abc"
+    assert not sole_bearer_token([])
+
+
+@pytest.mark.parametrize("second", ["Bearer abc", "Bearer def", "Basic abc", ""])
+def test_no_header_is_chosen_out_of_several(second: str) -> None:
+    with pytest.raises(AuthenticationError, match="2 `Authorization` headers; send one"):
+        sole_bearer_token(["Bearer abc", second])

@@ -47,6 +47,7 @@ CASES = [
     Case("metadata as a list", {**CHAT, "metadata": []}, 400, INVALID, None, "metadata"),
     Case("model twice", b'{"model":"m","messages":[],"model":"n"}', 400, INVALID, "duplicate_key", "model"),
     Case("an escaped twin", b'{"model":"m","messages":[],"\\u006dodel":"n"}', 400, INVALID, "duplicate_key", "model"),
+    Case("lists twice", b'{"models":[],"model":"m","messages":[],"models":0}', 400, INVALID, "duplicate_key", "models"),
     Case("unknown model", {**CHAT, "model": "llama"}, 404, INVALID, "model_not_found"),
     Case("almost a known model", {**CHAT, "model": "GPT-4o"}, 404, INVALID, "model_not_found"),
     Case("model with a line break", {**CHAT, "model": "gpt-4o\r\nx: y\0"[::-1]}, 404, INVALID, "model_not_found"),
@@ -116,6 +117,51 @@ def test_a_model_that_the_key_may_not_use(relay: Relay, upstream: Upstream) -> N
     assert (record["outcome"], record["key_name"], record["project"]) == ("rejected_request", "narrow", "p")
     assert record["requested_model"] == "gpt-4o"
     assert upstream.nobody_came()
+
+
+@pytest.mark.parametrize(
+    ("models", "status", "named"),
+    [
+        (["gpt-4o-mini", "gpt-4o"], 403, "`gpt-4o`"),
+        (["llama"], 403, "`llama`"),
+        (["gpt-4o-mini", 1], 400, "`models`"),
+        ("gpt-4o", 400, "`models`"),
+        ({"0": "gpt-4o"}, 400, "`models`"),
+        (["o1"] * 5_000, 400, "`models`"),
+    ],
+)
+def test_a_list_of_models_with_one_that_the_key_may_not_use(
+    relay: Relay, upstream: Upstream, models: Any, status: int, named: str
+) -> None:
+    with relay.client(
+        relay.new_key(name=f"fallback-{named}-{status}", models=["gpt-4o-mini", "o*"])
+    ) as client:
+        answer = client.post({**CHAT, "model": "gpt-4o-mini", "models": models}).answer()
+        record = relay.record(client)
+    kind, code = ("permission_error", "model_not_allowed") if status == 403 else (INVALID, None)
+    assert_refused(answer, record, status=status, kind=kind, code=code)
+    assert named in answer.error["message"]
+    assert answer.error["param"] == ("models" if status == 400 else None)
+    assert upstream.nobody_came()
+
+
+@pytest.mark.parametrize("models", [["gpt-4o", "o1"], [], None])
+def test_a_list_of_models_that_the_key_may_use(relay: Relay, upstream: Upstream, models: Any) -> None:
+    body = json.dumps({**CHAT, "models": models}).encode()
+    with relay.client(relay.new_key(models=["gpt-4o", "o*"])) as client:
+        client.post(body)
+        assert upstream.answer(response(COMPLETION)).body == body
+        assert client.answer().status == 200
+
+
+def test_two_keys_are_none(relay: Relay, client: Client, upstream: Upstream) -> None:
+    with relay.client() as other:
+        two = other.post(CHAT, b"Authorization: Bearer another").answer()
+    assert (two.status, two.error["code"]) == (401, "invalid_api_key")
+    assert two.error["message"] == "The request has 2 `Authorization` headers; send one."
+    assert upstream.nobody_came()
+    assert client.get(b"/v1/usage").status == 200
+    assert client.get(b"/v1/usage", b"authorization: Bearer another").status == 401
 
 
 # Policies and states
