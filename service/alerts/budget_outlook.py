@@ -18,8 +18,8 @@ from service.alerts.rules import Reading, Rule
 from service.alerts.values import window_of
 from service.budgets.policy import BudgetBook, RequestFacts
 from service.pricing.money import format_usd
-from service.reporting.forecast import HISTORY_DAYS, Expected, expectation
-from service.reporting.intervals import Interval
+from service.reporting.forecast import HISTORY_DAYS, Expected, expectation, steady
+from service.reporting.intervals import Interval, start_of_day
 from service.reporting.usage import UsageQuery, UsageRow, usage_report
 
 SHORTEST = timedelta(hours=1)
@@ -45,9 +45,10 @@ class History(msgspec.Struct, frozen=True):
 
     @classmethod
     def read(cls, tx: Connection, book: BudgetBook, *, zone: ZoneInfo, now: datetime) -> "History":
-        """The last four weeks."""
+        """The last four weeks, whole days of them, and today so far."""
         days: dict[Place, Days] = {}
-        for row in _usage(tx, since=now - HISTORY_DAYS * DAY, until=now, zone=zone, interval="day"):
+        first = start_of_day(now.astimezone(zone).date() - HISTORY_DAYS * DAY, zone=zone)
+        for row in _usage(tx, since=first, until=now, zone=zone, interval="day"):
             day = row.start.astimezone(zone).date()
             for place in _places(book, row):
                 mine = days.setdefault(place, {})
@@ -113,7 +114,7 @@ def recent_spending(
     return found
 
 
-def _expected(one: BudgetSubject, *, history: History, now: datetime) -> Expected | float | None:
+def _expected(one: BudgetSubject, *, history: History, now: datetime) -> Expected | None:
     """What days to come cost: by weekday; with too little history at the period's own pace; None: nobody can say."""
     days = history.days.get(one.period.place, {})
     found = expectation(days, today=now.astimezone(history.zone).date())
@@ -124,7 +125,7 @@ def _expected(one: BudgetSubject, *, history: History, now: datetime) -> Expecte
         since = max(since, datetime.combine(min(days), time(), history.zone))
     elif one.period.ends_at is None:
         return None
-    return one.period.spent_nanos / (max(now - since, SHORTEST) / DAY)
+    return steady(one.period.spent_nanos / (max(now - since, SHORTEST) / DAY))
 
 
 def _usage(

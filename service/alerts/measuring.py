@@ -3,15 +3,16 @@
 None is "nothing to measure", never zero: no requests have no error rate, no history has no median.
 """
 
-from collections.abc import Sequence
-from datetime import date, datetime, time, timedelta
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, timedelta
 from statistics import median
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from service.alerts.rules import Rule, Threshold, thresholds_of
-from service.reporting.forecast import Expected
+from service.reporting.forecast import Expected, ahead
+from service.reporting.intervals import start_of_day
 
 NANOS_PER_USD = 10**9
 FEWEST_WEEKS = 3
@@ -106,31 +107,37 @@ class Outlook(msgspec.Struct, frozen=True):
         return self.expected_nanos / limit_nanos
 
 
-def outlook(figures: BudgetFigures, expected: Expected | float, *, now: datetime, zone: ZoneInfo) -> Outlook:
-    """Where a budget's spending leads. *expected* is by weekday, or, with little history, nano-USD a day."""
+def outlook(figures: BudgetFigures, expected: Expected, *, now: datetime, zone: ZoneInfo) -> Outlook:
+    """Where a budget's spending leads, as the month's end of reports; days begin in *zone*."""
     until = figures.ends_at or now + HORIZON
     spent = float(figures.spent_nanos)
     exceeds = now if spent >= figures.limit_nanos else None
-    at = now
-    while at < until and at - now < LONGEST_LOOK:
-        day = at.astimezone(zone).date()
-        midnight = _start_of(day + _DAY, zone=zone)
-        end = min(midnight, until)
-        rate = _a_day(expected, day) / ((midnight - _start_of(day, zone=zone)) / _DAY)
-        more = rate * ((end - at) / _DAY)
+    pieces = list(_pieces(now, min(until, now + LONGEST_LOOK), zone=zone))
+    shares = [(piece.day, piece.share) for piece in pieces]
+    for piece, (_day, more) in zip(pieces, ahead(expected, shares), strict=True):
         if exceeds is None and more > 0 and spent + more >= figures.limit_nanos:
-            exceeds = at + (end - at) * ((figures.limit_nanos - spent) / more)
+            exceeds = piece.since + (piece.until - piece.since) * ((figures.limit_nanos - spent) / more)
         spent += more
-        at = end
     return Outlook(spent, until, exceeds)
 
 
-def _a_day(expected: Expected | float, day: date) -> float:
-    return expected.on(day) if isinstance(expected, Expected) else expected
+class _Piece(msgspec.Struct, frozen=True):
+    """A day, or a share of one: the time from *since* to *until*."""
+
+    day: date
+    share: float
+    since: datetime
+    until: datetime
 
 
-def _start_of(day: date, *, zone: ZoneInfo) -> datetime:
-    return datetime.combine(day, time(), zone).astimezone(ZoneInfo("UTC"))
+def _pieces(since: datetime, until: datetime, *, zone: ZoneInfo) -> Iterator[_Piece]:
+    at = since
+    while at < until:
+        day = at.astimezone(zone).date()
+        midnight, next_midnight = (start_of_day(each, zone=zone) for each in (day, day + _DAY))
+        end = min(next_midnight, until)
+        yield _Piece(day, (end - at) / (next_midnight - midnight), at, end)
+        at = end
 
 
 def silent_minutes(last: datetime, *, now: datetime) -> float:

@@ -3,10 +3,12 @@
 A day to come is expected to cost what its weekday cost on average in the last four weeks, or, with less than two weeks
 of history, what a day cost on average. The range holds about four of five months: the days' own scatter around that
 expectation, grown with the root of the days to come (independent days). Amounts are integer nano-USD.
+
+The month of the dashboard, its path, and a budget's forecast in alerts all add up `ahead`, so that they are one number.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from statistics import fmean, pstdev
 
@@ -58,14 +60,25 @@ def expectation(days: Mapping[date, int], *, today: date) -> Expected | None:
     return Expected(by_weekday=tuple(means), scatter_nanos=scatter, days=len(history))
 
 
+def steady(nanos_a_day: float) -> Expected:
+    """Where too little is known for more: every day alike, at this pace."""
+    return Expected(by_weekday=(nanos_a_day,) * 7, scatter_nanos=0.0, days=0)
+
+
+def ahead(expected: Expected, shares: Iterable[tuple[date, float]]) -> Iterator[tuple[date, float]]:
+    """What each day will still cost, given the share of it that is to come."""
+    for day, share in shares:
+        yield day, expected.on(day) * share
+
+
 def month_end(
     expected: Expected, *, today: date, elapsed: float, spent_nanos: int, until: date | None = None
 ) -> Forecast:
     """The month of *today*, of which the share *elapsed* is over; *until* is the first day after it."""
     end = until or (today.replace(day=1) + 32 * DAY).replace(day=1)
-    rest = [expected.on(today) * (1 - elapsed), *(expected.on(day) for day in _dates(today + DAY, end))]
-    left = max(0.0, 1 - elapsed) + len(rest) - 1
-    middle = spent_nanos + sum(rest)
+    shares = list(_to_come(today, elapsed, end))
+    left = sum(share for _day, share in shares)
+    middle = spent_nanos + sum(nanos for _day, nanos in ahead(expected, shares))
     spread = _FOUR_OF_FIVE * expected.scatter_nanos * math.sqrt(left)
     return Forecast(
         until=end,
@@ -84,8 +97,8 @@ def path(
     """What will have been spent at the end of each day from *today* to the last one of the forecast."""
     total = float(forecast.spent_nanos)
     found = []
-    for day in _dates(today, forecast.until):
-        total += expected.on(day) * ((1 - elapsed) if day == today else 1)
+    for day, nanos in ahead(expected, _to_come(today, elapsed, forecast.until)):
+        total += nanos
         found.append((day, round(total)))
     return found
 
@@ -97,11 +110,17 @@ def exhausted_on(
     if left_nanos <= 0:
         return today
     left = float(left_nanos)
-    for day in _dates(today, until or today + 366 * DAY):
-        left -= expected.on(day) * ((1 - elapsed) if day == today else 1)
+    for day, nanos in ahead(expected, _to_come(today, elapsed, until or today + 366 * DAY)):
+        left -= nanos
         if left <= 0:
             return day
     return None
+
+
+def _to_come(today: date, elapsed: float, end: date) -> Iterator[tuple[date, float]]:
+    """The days before *end*, and which share of each is to come: *elapsed* of today is over."""
+    for day in _dates(today, end):
+        yield day, max(0.0, 1 - elapsed) if day == today else 1.0
 
 
 def _dates(first: date, end: date) -> Iterator[date]:

@@ -18,7 +18,8 @@ from service.alerts.measuring import (
     usage_value,
     used,
 )
-from service.reporting.forecast import expectation
+from service.reporting.forecast import expectation, month_end, steady
+from service.reporting.intervals import start_of_day
 from tests.alerts.making import DAY, HOUR, NOW, rule
 
 FIGURES = WindowFigures(
@@ -104,21 +105,21 @@ def test_the_burn_rate_is_a_multiple_of_what_the_budget_can_pay_for() -> None:
 
 
 def test_a_forecast_without_history_goes_on_as_before() -> None:
-    ahead = outlook(budget(50), 10.0, now=NOW, zone=ZoneInfo("UTC"))
+    ahead = outlook(budget(50), steady(10.0), now=NOW, zone=ZoneInfo("UTC"))
     assert ahead.expected_nanos == pytest.approx(100.0)
     assert ahead.until == NOW + 5 * DAY
-    assert outlook(budget(50), 9.9, now=NOW, zone=ZoneInfo("UTC")).exceeds_at is None
-    sooner = outlook(budget(50), 20.0, now=NOW, zone=ZoneInfo("UTC"))
+    assert outlook(budget(50), steady(9.9), now=NOW, zone=ZoneInfo("UTC")).exceeds_at is None
+    sooner = outlook(budget(50), steady(20.0), now=NOW, zone=ZoneInfo("UTC"))
     assert sooner.exceeds_at == pytest.approx(NOW + 2.5 * DAY, abs=timedelta(seconds=1))
     assert sooner.share_of(100) == pytest.approx(1.5)
 
 
 def test_what_is_exceeded_is_exceeded_now() -> None:
-    assert outlook(budget(100), 0.0, now=NOW, zone=ZoneInfo("UTC")).exceeds_at == NOW
+    assert outlook(budget(100), steady(0.0), now=NOW, zone=ZoneInfo("UTC")).exceeds_at == NOW
 
 
 def test_a_budget_without_an_end_looks_a_month_ahead() -> None:
-    ahead = outlook(budget(40, days=None), 2.0, now=NOW, zone=ZoneInfo("UTC"))
+    ahead = outlook(budget(40, days=None), steady(2.0), now=NOW, zone=ZoneInfo("UTC"))
     assert ahead.until == NOW + 30 * DAY
     assert ahead.expected_nanos == pytest.approx(100.0)
 
@@ -139,7 +140,30 @@ def test_a_day_of_daylight_saving_is_one_day() -> None:
     figures = BudgetFigures(
         limit_nanos=100, spent_nanos=0, starts_at=midnight, ends_at=midnight + timedelta(hours=23)
     )
-    assert outlook(figures, 60.0, now=midnight, zone=zone).expected_nanos == pytest.approx(60.0)
+    assert outlook(figures, steady(60.0), now=midnight, zone=zone).expected_nanos == pytest.approx(60.0)
+
+
+@pytest.mark.parametrize("hours", [0, 7.25, 22.9, 24 * 17.3])
+@pytest.mark.parametrize("zone", [ZoneInfo("UTC"), ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Kathmandu")])
+def test_the_forecast_of_a_month_is_that_of_the_reports(zone: ZoneInfo, hours: float) -> None:
+    """In March, with daylight saving: the same number to the nano-dollar, whoever asks."""
+    now = datetime(2026, 3, 4, 0, tzinfo=zone).astimezone(UTC) + hours * HOUR
+    today = now.astimezone(zone).date()
+    expected = expectation(
+        {today - timedelta(days=back): 10**9 + 10**7 * back * (back % 5) for back in range(1, 29)},
+        today=today,
+    )
+    assert expected is not None
+    midnight, next_midnight = (start_of_day(day, zone=zone) for day in (today, today + timedelta(days=1)))
+    first, end = (start_of_day(date(2026, month, 1), zone=zone) for month in (3, 4))
+    figures = BudgetFigures(limit_nanos=10**9, spent_nanos=123_456_789, starts_at=first, ends_at=end)
+    reported = month_end(
+        expected,
+        today=today,
+        elapsed=(now - midnight) / (next_midnight - midnight),
+        spent_nanos=figures.spent_nanos,
+    )
+    assert round(outlook(figures, expected, now=now, zone=zone).expected_nanos) == reported.expected_nanos
 
 
 def test_silence_is_measured_in_minutes() -> None:
@@ -153,5 +177,7 @@ def test_a_change_needs_something_before() -> None:
 
 def test_a_forecast_ends_after_a_year() -> None:
     far = budget(0, days=3000)
-    assert outlook(far, 1.0, now=NOW, zone=ZoneInfo("UTC")).expected_nanos == pytest.approx(366.5, abs=1)
+    assert outlook(far, steady(1.0), now=NOW, zone=ZoneInfo("UTC")).expected_nanos == pytest.approx(
+        366.5, abs=1
+    )
     assert date(2026, 3, 4) == NOW.date()

@@ -1,10 +1,14 @@
 """Forecast and burn rate of budgets."""
 
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from service.alerts.budget_outlook import History
+from service.budgets.policy import BudgetBook
 from service.budgets.values import GivenScope
+from service.reporting.forecast import HISTORY_DAYS
 from tests.support.alert_town import Town
 
 MINUTE = timedelta(minutes=1)
@@ -44,6 +48,21 @@ def test_a_budget_that_lasts_raises_nothing(town: Town) -> None:
         town.spend(1.0, charged=[(budget, "")])
         town.pass_time(DAY)
     assert look(town) == []
+
+
+def test_history_is_made_of_whole_days(town: Town) -> None:
+    """The first of them too: half of what that day cost would make every such weekday look cheaper."""
+    budget = town.budget("40.00")
+    now = town.clock.now()
+    midnight = now.replace(hour=0)
+    first = midnight - HISTORY_DAYS * DAY
+    for at in (first - HOUR, first + HOUR, first + 23 * HOUR, midnight + HOUR):
+        town.spend(1.0, at=at)
+    with town.store.read() as tx:
+        book = BudgetBook([budget])
+        days = History.read(tx, book, zone=ZoneInfo("UTC"), now=now).days[(budget.id, "")]
+    assert now > midnight + HOUR
+    assert days == {first.date(): 2 * 10**9, midnight.date(): 10**9}
 
 
 def test_with_little_history_the_pace_of_the_period_counts(town: Town) -> None:
