@@ -10,6 +10,7 @@ import msgspec
 
 from service.audit.actor import Actor, Target
 from service.errors import InvalidInputError
+from service.settings.checks import label_problem
 
 Role = Literal["admin", "viewer"]
 AccountStatus = Literal["active", "invited", "disabled"]
@@ -144,16 +145,9 @@ def identity_of(claims: Mapping[str, object]) -> Identity:
 def check_account_name(name: str) -> str:
     """The name as it is compared: 1 to 100 printable characters, without regard to case and Unicode form."""
     folded = fold(name)
-    if (
-        not 1 <= len(name) <= NAME_LENGTH
-        or not name.isprintable()
-        or name != name.strip()
-        or len(folded) > _FOLDED_LENGTH
-    ):
-        raise InvalidInputError(
-            f"an account's name must have 1 to {NAME_LENGTH} printable characters and no space at its ends",
-            field="name",
-        )
+    given = name if len(folded) <= _FOLDED_LENGTH else ""
+    if problem := label_problem(given, longest=NAME_LENGTH):
+        raise InvalidInputError(f"an account's name {problem}", field="name")
     return folded
 
 

@@ -9,12 +9,7 @@ from service.reporting.dimensions import require_storable
 
 
 def require_possible(tx: Connection, card: PriceCard, *, keys: KeyRegistry) -> None:
-    """Refuse text that no store can hold, and a price for a key that does not exist: it would never hold."""
-    for name in (*card.match.exact, *(variant.tier for variant in card.variants)):
-        storable(name, field="model")
-    storable(card.model, field="model")
-    storable(card.provider, field="provider")
-    storable(card.scope_id, field="scope_id")
+    """Refuse a price for a key that does not exist: it would never hold."""
     if card.scope == "key" and card.scope_id is not None:
         try:
             keys.get(tx, card.scope_id)

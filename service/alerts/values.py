@@ -16,7 +16,7 @@ from service.alerts.metrics import METRICS, MINUTE, Metric
 from service.alerts.rules import Rule
 from service.errors import InvalidInputError
 from service.keys.values import check_name, parse_duration
-from service.reporting.dimensions import DIMENSIONS, ROLLUP, require_known, require_usable
+from service.reporting.dimensions import DIMENSIONS, ROLLUP, require_known, require_storable, require_usable
 
 BUDGET_FILTERS = ("budget", "scope", "subject")
 GAUGE_FILTERS = ("subject",)
@@ -165,6 +165,8 @@ def check_filter(given: GivenFilter, *, metric: Metric) -> dict[str, list[str]]:
             raise InvalidInputError(
                 f"filter.{name} must list 1 to {MOST_VALUES} values", field=f"filter.{name}"
             )
+        for text in values:
+            require_storable(text, field=f"filter.{name}")
         found[name] = list(values)
     require_usable({name: tuple(values) for name, values in found.items() if name in DIMENSIONS})
     return found

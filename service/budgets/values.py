@@ -16,7 +16,7 @@ from service.budgets.policy import EACH, SCOPE_KINDS, Mode, Scope, ScopeKind
 from service.budgets.windows import DAYS_OF_WEEK, LONGEST_MONTH, WINDOWS, Window, WindowRule, time_zone
 from service.errors import InvalidInputError
 from service.pricing.money import format_usd, parse_usd
-from service.settings.checks import model_pattern_problem
+from service.settings.checks import label_problem, model_pattern_problem
 from service.store.budget_tables import MAX_AMOUNT
 
 MODES: tuple[Mode, ...] = ("hard", "soft")
@@ -164,10 +164,8 @@ def check_kind(text: str, *, field: str) -> ScopeKind:
 
 def check_subject(text: str, *, field: str) -> str:
     """The name of a project, a key, an end user or a model."""
-    if not 1 <= len(text) <= _ID_LENGTH or not text.isprintable() or text != text.strip():
-        raise InvalidInputError(
-            f"{field} must have 1 to {_ID_LENGTH} printable characters and no space at its ends", field=field
-        )
+    if problem := label_problem(text, longest=_ID_LENGTH):
+        raise InvalidInputError(f"{field} {problem}", field=field)
     return text
 
 

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from service.errors import InvalidInputError
-from service.settings.checks import model_pattern_problem
+from service.settings.checks import label_problem, model_pattern_problem
 
 Role = Literal["admin", "viewer"]
 KeyStatus = Literal["active", "expired", "revoked"]
@@ -125,11 +125,8 @@ def parse_duration(text: str, *, field: str) -> timedelta:
 
 def check_name(text: str, *, field: str) -> None:
     """A label of 1 to 200 printable characters."""
-    if not 1 <= len(text) <= _NAME_LENGTH or not text.isprintable() or text != text.strip():
-        raise InvalidInputError(
-            f"{field} must have 1 to {_NAME_LENGTH} printable characters and no space at its ends",
-            field=field,
-        )
+    if problem := label_problem(text, longest=_NAME_LENGTH):
+        raise InvalidInputError(f"{field} {problem}", field=field)
 
 
 def limits_as_stored(limits: Limits | None) -> dict[str, int] | None:

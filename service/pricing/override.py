@@ -36,6 +36,7 @@ from service.pricing.card import (
     overlaid,
 )
 from service.pricing.money import MAX_NANOS, PICOS_PER_NANO, parse_usd, parse_usd_per_mtok
+from service.settings.checks import label_problem
 
 UNIT_METERS = ("web_search", "request")
 METER_OF_FIELD = {
@@ -161,7 +162,8 @@ def _variants(given: Mapping[str, Any]) -> Iterator[Variant]:
     for tier, entry in variants.items():
         path = f"variants.{tier}."
         yield Variant(
-            tier=tier, rates=_rates(_known(entry, allowed=(*METER_OF_FIELD, "tiers"), path=path), path=path)
+            tier=_label(tier, field="variants", limit=MAX_PROVIDER),
+            rates=_rates(_known(entry, allowed=(*METER_OF_FIELD, "tiers"), path=path), path=path),
         )
 
 
@@ -188,17 +190,21 @@ def _text(given: Mapping[str, Any], name: str, *, limit: int) -> str | None:
     text = given.get(name)
     if text is None:
         return None
-    if not isinstance(text, str) or not text.strip() or len(text) > limit:
-        raise InvalidInputError(f"{name} must be a text of 1 to {limit} characters", field=name)
-    return text.strip()
+    return _label(text, field=name, limit=limit)
+
+
+def _label(text: Any, *, field: str, limit: int) -> str:
+    """A name. Spaces around it, as in tables that were typed, do not belong to it."""
+    label = text.strip(" ") if isinstance(text, str) else ""
+    if problem := label_problem(label, longest=limit):
+        raise InvalidInputError(f"{field} {problem}", field=field)
+    return label
 
 
 def _match(model: str, *, aliases: Any) -> ModelMatch:
-    if not isinstance(aliases, list | tuple) or not all(
-        isinstance(alias, str) and alias.strip() for alias in aliases
-    ):
+    if not isinstance(aliases, list | tuple):
         raise InvalidInputError("aliases must be a list of model names", field="aliases")
-    names = tuple(alias.strip().lower() for alias in aliases)
+    names = tuple(_label(alias, field="aliases", limit=MAX_NAME).lower() for alias in aliases)
     name = model.lower()
     if "*" not in name:
         return ModelMatch(exact=(name, *names))

@@ -1,4 +1,4 @@
-"""Rules that a type cannot state: addresses, networks, time zones, model patterns. Pure, but for the zone files."""
+"""Rules that a type cannot state: addresses, networks, zones, names, model patterns. Pure, but for the zone files."""
 
 import ipaddress
 from urllib.parse import urlsplit
@@ -44,6 +44,13 @@ def check_timezone(text: str, *, key: str) -> str:
             f"{key}: {text!r} is no IANA time zone; write one such as UTC or Europe/Madrid"
         ) from error
     return text
+
+
+def label_problem(text: str, *, longest: int) -> str | None:
+    """What is wrong with the name of something; None if nothing is. Names stand in tables, logs and file names."""
+    if not 1 <= len(text) <= longest or not text.isprintable() or text != text.strip():
+        return f"must have 1 to {longest} printable characters and no space at its ends"
+    return None
 
 
 def model_pattern_problem(text: str) -> str | None:

@@ -178,7 +178,7 @@ def test_amounts_that_are_no_plain_decimals_are_refused(sqlite_api: Api, amount:
         ({"scope": "key", "scope_id": "key_of_nobody"}, "scope_id"),
         ({"model": "a\x00b"}, "model"),
         ({"provider": "a\x00b"}, "provider"),
-        ({"aliases": ["a\x00b"]}, "model"),
+        ({"aliases": ["a\x00b"]}, "aliases"),
         ({"model": None}, "model"),
         ({"effective_from": "yesterday"}, "effective_from"),
         ({"tiers": [{"from_input_tokens": 5, "output_usd_per_mtok": "x"}]}, "tiers[0].output_usd_per_mtok"),

@@ -12,7 +12,7 @@ from tests.alerts.making import DAY, MINUTE, rule
 
 
 def columns(metric: str = "error_rate", **fields: Any) -> dict[str, Any]:
-    return NewRule(name="A rule", metric=metric, **fields).checked()
+    return NewRule(**{"name": "A rule", "metric": metric, **fields}).checked()
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -69,7 +69,14 @@ def test_what_is_given_holds() -> None:
         ("error_rate", {"filter": {"colour": "red"}}, "filter", "filter names 'colour'"),
         ("budget_used", {"filter": {"key": "a"}}, "filter", "use one of budget, scope, subject"),
         ("error_rate", {"filter": {"key": []}}, "filter.key", "must list 1 to 100 values"),
-        ("error_rate", {"filter": {"key": "a\x00b"}}, "key", "a character that no record can have"),
+        ("error_rate", {"filter": {"key": "a\x00b"}}, "filter.key", "a character that no record can have"),
+        (
+            "budget_used",
+            {"filter": {"subject": "a\x00b"}},
+            "filter.subject",
+            "a character that no record can",
+        ),
+        ("error_rate", {"name": "a\tb"}, "name", "1 to 200 printable characters"),
         ("error_rate", {"window": "soon"}, "window", "window is 'soon'; write a duration"),
         ("error_rate", {"window": "30s"}, "window", "error_rate looks back 1m to 31d"),
         ("error_rate", {"window": "32d"}, "window", "error_rate looks back 1m to 31d"),

@@ -137,7 +137,7 @@ def test_amounts_that_are_no_plain_decimals_are_refused(on_store: Cli, store: St
     ("arguments", "said"),
     [
         (("set", "gpt-4o"), "a price needs at least one amount"),
-        (("set", " ", "--input", "1"), "model must be a text"),
+        (("set", " ", "--input", "1"), "model must have 1 to 200 printable"),
         (
             ("set", "m", "--input", "1", "--key", "k", "--project", "p"),
             "--key and --project exclude each other",
