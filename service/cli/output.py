@@ -1,7 +1,7 @@
 """What commands print: aligned tables for people, JSON for programs. Values come from the store and are escaped."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 import click
@@ -43,7 +43,7 @@ def cell_text(value: Any) -> str:
         case bool():
             return "yes" if value else "no"
         case datetime():
-            return value.strftime("%Y-%m-%d %H:%M:%SZ")
+            return instant_text(value)
         case float():
             return f"{value:.1f}"
         case [] | ():
@@ -55,6 +55,11 @@ def cell_text(value: Any) -> str:
         case _:
             text = str(value)
     return text if text.isprintable() else "".join(map(_escaped, text))
+
+
+def instant_text(instant: datetime, *, zone: tzinfo = UTC, timespec: str = "seconds") -> str:
+    """`2026-03-01 13:00:00Z`; in another zone with its offset in place of the Z."""
+    return instant.astimezone(zone).isoformat(sep=" ", timespec=timespec).replace("+00:00", "Z")
 
 
 def _escaped(character: str) -> str:

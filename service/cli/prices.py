@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from service.cli.options import json_option, store_options
-from service.cli.output import print_fields, print_json, print_table
+from service.cli.output import instant_text, print_fields, print_json, print_table
 from service.cli.price_changes import import_file, set_price
 from service.cli.repricing import reprice, unpriced
 from service.cli.session import load_settings, open_store, operator, price_upkeep, utc_now
@@ -99,7 +99,7 @@ def end(price_id: str, *, at: str | None, as_json: bool, **options: Any) -> None
     if as_json:
         print_json(ended.fields(now=now))
     else:
-        click.echo(f"{price_id} ends at {instant.isoformat()}.")
+        click.echo(f"{price_id} ends at {instant_text(instant)}.")
 
 
 @prices.command()

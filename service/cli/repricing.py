@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from service.cli.options import json_option, store_options
-from service.cli.output import print_json, print_table
+from service.cli.output import instant_text, print_json, print_table
 from service.cli.progress import progress_bar
 from service.cli.session import audit_log, load_settings, open_store, operator, utc_now
 from service.cli.times import filters_of_options, point_in_time
@@ -59,7 +59,8 @@ def unpriced(*, as_json: bool, **options: Any) -> None:
         print_json(found)
         return
     if not found:
-        click.echo(f"Everything used from {span.since.isoformat()} to {span.until.isoformat()} has a price.")
+        span_text = f"{instant_text(span.since)} to {instant_text(span.until)}"
+        click.echo(f"Everything used from {span_text} has a price.")
         return
     names = UnpricedModel.__struct_fields__
     right = ("requests", "input_tokens", "output_tokens")

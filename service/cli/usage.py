@@ -9,7 +9,7 @@ import msgspec
 
 from service.cli.filters import filter_options, narrowed
 from service.cli.options import json_option, list_of, store_options
-from service.cli.output import print_json, print_table
+from service.cli.output import instant_text, print_json, print_table
 from service.cli.session import load_settings, open_store, utc_now
 from service.reporting.dimensions import DIMENSIONS
 from service.reporting.figures import Measures
@@ -74,7 +74,7 @@ def usage(*, group_by: str, interval: Interval | None, as_json: bool, **options:
 
 
 def _print_report(report: UsageReport, *, zone: ZoneInfo) -> None:
-    click.echo(f"{report.since.isoformat()} to {report.until.isoformat()}, {zone.key}", err=True)
+    click.echo(f"{instant_text(report.since)} to {instant_text(report.until)}, {zone.key}", err=True)
     if report.interval is None and not report.group_by:
         print_table(_SHOWN, [_cells(report.total)], right=_SHOWN)
         return
@@ -86,7 +86,7 @@ def _print_report(report: UsageReport, *, zone: ZoneInfo) -> None:
 
 
 def _labels(row: UsageRow, *, zone: ZoneInfo) -> list[Any]:
-    return [row.start.astimezone(zone).isoformat(timespec="minutes"), *row.dimensions.values()]
+    return [instant_text(row.start, zone=zone, timespec="minutes"), *row.dimensions.values()]
 
 
 def _cells(measures: Measures) -> list[Any]:

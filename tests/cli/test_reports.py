@@ -32,8 +32,22 @@ def test_usage_as_a_table_ends_with_the_total(books: Cli) -> None:
     assert header.split()[:4] == ["start", "outcome", "requests", "errors"]
     assert rows[-1].split()[:2] == ["total", str(total["requests"])]
     assert total["cost_usd"] in rows[-1]
-    assert sum(int(row.split()[2]) for row in rows[:-1]) == total["requests"]
+    assert sum(int(row.split()[3]) for row in rows[:-1]) == total["requests"]
     assert len({len(row) for row in (header, *rows)}) == 1
+
+
+def test_times_have_one_form(books: Cli) -> None:
+    """Z in UTC, as in every other table; in another zone its offset."""
+    plain = ("--from", "2026-02-03", "--to", "2026-02-04T12:00:00Z", "--interval", "day")
+    utc = books.ok("usage", *plain)
+    assert utc.err == "2026-02-03 00:00:00Z to 2026-02-04 12:00:00Z, UTC\n"
+    assert [row.rpartition("Z")[0] for row in utc.out.splitlines()[1:-1]] == [
+        "2026-02-03 00:00",
+        "2026-02-04 00:00",
+    ]
+    madrid = books.ok("usage", *plain, "--timezone", "Europe/Madrid")
+    assert madrid.err == "2026-02-02 23:00:00Z to 2026-02-04 12:00:00Z, Europe/Madrid\n"
+    assert madrid.out.splitlines()[1].startswith("2026-02-03 00:00+01:00 ")
 
 
 def test_usage_without_dimensions_is_one_row(books: Cli) -> None:
