@@ -147,7 +147,7 @@ class RelayProcess:
             recorder=self.recorder,
             refusals=self.refusals,
             holding=self._holding(),
-            idempotency=IdempotencyKeys(self.store, now=self._now),
+            idempotency=IdempotencyKeys(self.store, now=self._now, ended=self.recorder.ended),
             clock=self.clock,
             capturer=self.capturer,
             traced=self.telemetry is not None and self.telemetry.traced,

@@ -91,7 +91,11 @@ def _standing(tx: Connection, request_id: UUID) -> Verdict:
     record = tx.execute(query.limit(1)).first()
     if record is None:
         return Running(request_id)
-    unbilled = record.outcome.startswith("rejected_") or (
-        record.outcome == "upstream_error" and record.cost_nanos == 0
-    )
-    return First() if unbilled else Done(request_id, record.outcome)
+    if nobody_was_billed(record.outcome, cost_nanos=record.cost_nanos):
+        return First()
+    return Done(request_id, record.outcome)
+
+
+def nobody_was_billed(outcome: str, *, cost_nanos: int | None) -> bool:
+    """Whether a request that ended so gives way to the next with its key."""
+    return outcome.startswith("rejected_") or (outcome == "upstream_error" and cost_nanos == 0)

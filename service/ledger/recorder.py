@@ -58,6 +58,11 @@ class Recorder:
         except IndexError:
             return None
 
+    def ended(self, request_id: bytes) -> RequestRecord | None:
+        """The final record of a request, if it is one of those in memory."""
+        waiting = (record for record in list(self._queue) if record.request_id == request_id)
+        return next((record for record in waiting if record.final), None)
+
     def put(self, record: RequestRecord, *, may_spill: bool = True) -> None:
         """Take a completed record that is in the journal already."""
         if may_spill and len(self._queue) >= IN_MEMORY:

@@ -21,19 +21,25 @@ from service.errors import (
     UnavailableError,
 )
 from service.ledger import idempotency
-from service.ledger.idempotency import Claim, Done, First, OtherBody, Running, Verdict
-from service.ledger.record import Opening
+from service.ledger.idempotency import Claim, Done, First, OtherBody, Running, Verdict, nobody_was_billed
+from service.ledger.record import Opening, RequestRecord
 from service.store.engine import Store
 
 LONGEST = 255
 
 
 class IdempotencyKeys:
-    """The idempotency keys of one store. *now* is the wall clock (UTC)."""
+    """The idempotency keys of one store. *now* is the wall clock (UTC).
 
-    def __init__(self, store: Store, *, now: Callable[[], datetime]) -> None:
+    *ended* gives the final record of a request that has just ended here, before the store has it.
+    """
+
+    def __init__(
+        self, store: Store, *, now: Callable[[], datetime], ended: Callable[[bytes], RequestRecord | None]
+    ) -> None:
         self._store = store
         self._now = now
+        self._ended = ended
 
     async def claim(self, value: bytes, opening: Opening, *, body: bytes) -> Claim:
         """Make the request the first of its key.
@@ -63,15 +69,14 @@ class IdempotencyKeys:
             case First():
                 return asking
             case Running(first):
+                record = self._ended(first.bytes)
+                if record is not None and not nobody_was_billed(record.outcome, cost_nanos=record.cost_nanos):
+                    raise _done(first, record.outcome)
                 raise IdempotencyRunningError(
                     f"The request {first} with this Idempotency-Key is still running.", request_id=str(first)
                 )
             case Done(first, outcome):
-                raise IdempotencyDoneError(
-                    f"The request {first} with this Idempotency-Key has been made; it ended as `{outcome}`. "
-                    "Send another key to make it again.",
-                    request_id=str(first),
-                )
+                raise _done(first, outcome)
             case OtherBody(first):
                 raise IdempotencyReusedError(
                     f"This Idempotency-Key was sent with another body, in the request {first}; "
@@ -93,3 +98,11 @@ class IdempotencyKeys:
     def _release(self, claim: Claim) -> None:
         with self._store.write() as tx:
             idempotency.release(tx, claim)
+
+
+def _done(first: UUID, outcome: str) -> IdempotencyDoneError:
+    return IdempotencyDoneError(
+        f"The request {first} with this Idempotency-Key has been made; it ended as `{outcome}`. "
+        "Send another key to make it again.",
+        request_id=str(first),
+    )

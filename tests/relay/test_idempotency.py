@@ -1,18 +1,26 @@
 """`Idempotency-Key`: running, done, another body, given up, expired; on every relay of the store."""
 
+import asyncio
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from threading import Barrier, Thread
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
+from service.errors import IdempotencyDoneError, IdempotencyRunningError
+from service.ledger.batches import BatchWriter
 from service.ledger.idempotency import KEPT, Claim, Done, First, OtherBody, Running, claim, purge, release
-from service.ledger.record import RequestRecord
+from service.ledger.record import Opening, RequestRecord
+from service.ledger.recorder import Recorder
 from service.ledger.writer import Writer
+from service.relay.idempotency import IdempotencyKeys
 from service.store.engine import Store
 from service.store.types import to_micros
+from tests.ledger.making import DiskJournal
 from tests.relay.conftest import MakeRelay
 from tests.support.client import Client
 from tests.support.relay import CHAT, Relay
@@ -144,8 +152,7 @@ def test_the_same_request_is_forwarded_once(world: tuple[Relay, Upstream]) -> No
             "request_running",
         )
         assert identifier.decode() in running.error["message"]
-        relay.record(first)
-        post(third, "k")
+        post(third, "k")  # the store may not have the record yet
         done = third.answer()
         assert (done.status, done.error["code"]) == (409, "request_done")
         assert identifier.decode() in done.error["message"]
@@ -156,6 +163,40 @@ def test_the_same_request_is_forwarded_once(world: tuple[Relay, Upstream]) -> No
         reused = fourth.answer()
         assert (reused.status, reused.error["code"]) == (422, "key_reused")
     assert upstream.nobody_came()
+
+
+@pytest.mark.parametrize(
+    ("ended", "error"),
+    [
+        ({"outcome": "ok", "cost_nanos": 5}, IdempotencyDoneError),
+        ({"outcome": "client_disconnect", "cost_nanos": None}, IdempotencyDoneError),
+        ({"outcome": "upstream_error", "cost_nanos": 0}, IdempotencyRunningError),
+        ({"outcome": "ok", "final": False}, IdempotencyRunningError),
+    ],
+)
+def test_what_has_ended_and_is_not_in_the_store_yet_is_known_here(
+    sqlite_store: Store, tmp_path: Path, ended: dict[str, Any], error: type[Exception]
+) -> None:
+    """A recorder that does not run: what it was given waits in memory."""
+    writer = Writer(sqlite_store, clock=lambda: to_micros(NOW))
+    opening = Opening(id=uuid4().bytes, request_id=uuid4().bytes, attempt=1, started_at=to_micros(NOW))
+    with closing(DiskJournal(tmp_path, segment_bytes=1 << 18)) as journal:
+        recorder = Recorder(BatchWriter(writer, alarm=pytest.fail), journal, alarm=pytest.fail)
+        keys = IdempotencyKeys(sqlite_store, now=lambda: NOW, ended=recorder.ended)
+
+        def ask() -> None:
+            asyncio.run(keys.claim(b"k", opening, body=BODY))
+
+        ask()
+        with pytest.raises(IdempotencyRunningError):
+            ask()
+        for request_id, fields in ((uuid4().bytes, {"outcome": "ok"}), (opening.request_id, ended)):
+            record = RequestRecord(request_id, request_id, 1, to_micros(NOW))
+            for name, value in fields.items():
+                setattr(record, name, value)
+            recorder.put(record)
+        with pytest.raises(error):
+            ask()
 
 
 def test_another_key_of_the_relay_s_own_has_idempotency_keys_of_its_own(
