@@ -77,6 +77,7 @@ def relay_figures(context: RelayContext) -> Callable[[], Mapping[str, float]]:
 
     def read() -> dict[str, float]:
         recorder, journal = context.recorder, context.journal
+        content = context.capturer.counters
         exchanges = list(context.exchanges)
         oldest = recorder.oldest
         lag_s = 0.0
@@ -94,6 +95,9 @@ def relay_figures(context: RelayContext) -> Callable[[], Mapping[str, float]]:
             names.JOURNAL_OPEN.name: journal.open_count,
             names.JOURNAL_USED.name: journal.bytes_used,
             names.JOURNAL_LIMIT.name: context.settings.journal_max_bytes,
+            names.CONTENT_STORED.name: content.stored,
+            names.CONTENT_LEFT_OUT.name: content.no_room + content.store_away,
+            names.CONTENT_FAILED.name: content.failed,
         }
 
     return read

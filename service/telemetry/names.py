@@ -184,6 +184,17 @@ SPANS_DROPPED = _counter(
 METRICS_FAILED = _counter(
     "tollkeeper.metric_exports_failed", "{export}", "Exports of metrics that the collector did not take."
 )
+CONTENT_STORED = _counter(
+    "tollkeeper.content_stored", "{request}", "Requests whose content was kept, where projects ask for it."
+)
+CONTENT_LEFT_OUT = _counter(
+    "tollkeeper.content_left_out",
+    "{request}",
+    "Requests whose content found no room in memory, or waited for the store when the relay ended.",
+)
+CONTENT_FAILED = _counter(
+    "tollkeeper.content_failed", "{request}", "Requests whose content could not be read, redacted or stored."
+)
 KEEPER_LEADS = _gauge("tollkeeper.keeper_leads", "", "Whether this keeper is the one that acts.")
 WORKERS = _gauge(
     "tollkeeper.workers", "{process}", "Relay and keeper processes that live in the data directory."

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from litestar.connection import ASGIConnection
 
+from service.content.policy import Capture
 from service.keys.admin_registry import AdminKeyRegistry
 from service.relay.exchange import Exchange
 from service.relay.metrics_route import is_local
-from service.settings import TelemetrySettings
+from service.settings import ContentSettings, TelemetrySettings
 from tests.relay.conftest import MakeRelay
+from tests.relay.test_recording import set_capture
 from tests.support.audit import TESTER
 from tests.support.client import Answer
 from tests.support.relay import CHAT, STREAM, Relay, _now, until
@@ -152,6 +154,20 @@ def test_records_that_wait_for_the_store_are_shown(start: Start) -> None:
     metered.relay.record(client)
     assert until(lambda: metered.scrape().value("tollkeeper_recorder_backlog") == 0)
     assert metered.scrape().value("tollkeeper_recorder_lag_seconds") == 0
+
+
+def test_content_that_is_kept_and_content_that_is_not_is_counted(start: Start) -> None:
+    metered = start()
+    set_capture(metered.relay, "default", Capture(enabled=True))
+    metered.ask()
+    assert until(lambda: metered.scrape().value("tollkeeper_content_stored_total") == 1)
+    assert metered.scrape().value("tollkeeper_content_left_out_total") == 0
+    assert metered.relay.process.capturer.room.take(ContentSettings().memory_bytes)  # all there is
+    metered.ask()
+    assert until(lambda: metered.scrape().value("tollkeeper_content_left_out_total") == 1)
+    found = metered.scrape()
+    assert found.value("tollkeeper_content_stored_total") == 1
+    assert found.value("tollkeeper_content_failed_total") == 0
 
 
 def test_a_draining_relay_says_so(start: Start) -> None:
