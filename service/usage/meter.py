@@ -1,15 +1,15 @@
 """The meter of a streamed answer: bytes in, bytes to forward and facts out. Pure; never raises on garbage.
 
 Bytes are forwarded as they came and at once. With `hide_usage` exactly one kind of event is left out: the
-extra usage event (`choices` is `[]`, `usage` is an object) that only the relay asked for. Only bytes that
-could still become that event wait, at most `LONGEST_HELD` of them.
-A chunk of whole events that cannot hold a fact (`_may_hold_fact`) is only counted; JSON is read for the others, and
-for the first events, which name the answer. Flags: `unread` (an event above the limit), `salvaged` (an event
-that is no valid JSON), `undecodable` (compressed in a way we cannot read), `inflated` (compressed, and so long that
-the rest was not read), `estimated_output` (only the input was counted by the provider before the stream broke off).
+extra usage event (`choices` is `[]`, `usage` is an object) that only the relay asked for (`UsageFilter`).
+A chunk of whole events that cannot hold a fact (they repeat the `EventShape` of one that held none, or no name of a
+fact stands in them) is only counted; JSON is read for the others, and for the first events, which name the answer.
+Flags: `unread` (an event above the limit), `salvaged` (an event that is no valid JSON), `undecodable` (compressed in
+a way we cannot read), `inflated` (compressed, and so long that the rest was not read), `estimated_output` (only the
+input was counted by the provider before the stream broke off).
 """
 
-import re
+from collections.abc import Iterator
 
 import msgspec
 
@@ -22,15 +22,13 @@ from service.usage.estimate import estimate_output
 from service.usage.fields import is_null
 from service.usage.metered import Metered
 from service.usage.salvage import salvage
-from service.usage.sse import LATE_LF, SseEvent, SseSplitter, event_data
+from service.usage.shape import EventShape
+from service.usage.sse import SseSplitter, event_data
 from service.usage.text import GeneratedText, TextMeasure
 from service.usage.tokens import TokenUsage
+from service.usage.usage_filter import HAS_CHOICE, LONGEST_HIDDEN, UsageFilter
 
 __all__ = ["BodyMeter", "Metered", "StreamMeter"]
-
-LONGEST_HELD = 64 * 1024
-"""Bytes of an unfinished event that wait while it could be the usage event."""
-_LONGEST_HIDDEN = LONGEST_HELD - 3  # a byte order mark was held too
 
 _DONE = b"[DONE]"
 _NULLABLE = tuple(
@@ -42,12 +40,13 @@ _TELLING_IN_OTHER_FORMS = (*_TELLING, b'"usageMetadata"', b'"message_stop"')
 """Looked for once the first events have shown that the answer is no chat completion."""
 _TAIL = 1024
 """Bytes at the end of a burst in which its facts are expected."""
-_HAS_CHOICE = re.compile(rb'"choices"\s*:\s*\[\s*[^\]\s]')
-_OVERLAP = 32
 _OBJECT_LINE = b"data: {"
-_NEXT_OBJECT_LINE = b"\n\n" + _OBJECT_LINE
+_BLANK_LINE = b"\n\n"
+_NEXT_OBJECT_LINE = _BLANK_LINE + _OBJECT_LINE
 _FIRST_EVENTS = 4
 """Events searched for the identifier and the model of the answer."""
+_MOST_SHAPES = 8
+"""Shapes learned from one stream; where events have more of them, looking for names is cheaper."""
 
 
 class StreamMeter:
@@ -58,6 +57,8 @@ class StreamMeter:
         "_decoder",
         "_filter",
         "_heads_left",
+        "_shape",
+        "_shapes_left",
         "_splitter",
         "_telling",
         "_text",
@@ -70,11 +71,13 @@ class StreamMeter:
     ) -> None:
         self._answer = Answer(dialect, choices=choices)
         self._decoder = None if is_identity(encoding) else ContentDecoder(encoding)
-        self._filter = _UsageFilter() if hide_usage and self._decoder is None else None
+        self._filter = UsageFilter() if hide_usage and self._decoder is None else None
         self._splitter = SseSplitter()
         self._text = GeneratedText()
         self._heads_left = _FIRST_EVENTS
         self._telling: tuple[bytes, ...] = _TELLING
+        self._shape: EventShape | None = None
+        self._shapes_left = _MOST_SHAPES
         self.events = 0
         """Events with data so far, without `[DONE]`."""
         self.terminal = False
@@ -91,13 +94,44 @@ class StreamMeter:
         forwarded = [self._feed(part) for part in self._parts(chunk)]
         return chunk if self._filter is None else b"".join(forwarded)
 
-    def _parts(self, chunk: bytes) -> list[bytes]:
-        """Cut a burst into its first event, its middle, which seldom holds a fact, and its end, which often does."""
-        first = chunk.find(b"\n\n") + 2 if self._heads_left or not self._splitter.between_events else 0
-        end = chunk.rfind(b"\n\n", first, -_TAIL) + 2
-        if end <= max(first, 1):
-            return [chunk]
-        return [part for part in (chunk[:first], chunk[first:end], chunk[end:]) if part]
+    def _parts(self, chunk: bytes) -> Iterator[bytes]:
+        """Cut a burst into its first event, its middle, which seldom holds a fact, and its end, which often does.
+
+        A part must be taken in before the next is asked for: what is learned from it says where the next one ends.
+        """
+        if self._heads_left or not self._splitter.between_events:
+            begin = chunk.find(_BLANK_LINE) + len(_BLANK_LINE)
+            if begin < len(_BLANK_LINE):
+                yield chunk
+                return
+            yield chunk[:begin]
+            chunk = chunk[begin:]
+        end = self._alike_until(chunk) or chunk.rfind(_BLANK_LINE, 0, -_TAIL) + len(_BLANK_LINE)
+        if end >= len(_BLANK_LINE):
+            yield chunk[:end]
+            chunk = chunk[end:]
+        if chunk:
+            yield chunk
+
+    def _alike_until(self, chunk: bytes) -> int:
+        """Where the last event of *chunk* ends that looks like its first one; 0 where that is not known."""
+        if self._heads_left:
+            return 0
+        self._learn(chunk)
+        shape = self._shape
+        if shape is None or not chunk.startswith(shape.before):
+            return 0
+        last = chunk.rfind(shape.between or shape.after)
+        return 0 if last < 0 else chunk.find(shape.after, last) + len(shape.after)
+
+    def _learn(self, data: bytes) -> None:
+        """Take the shape of the first event of *data* where it is a new one and holds no fact."""
+        if not self._shapes_left or (self._shape is not None and data.startswith(self._shape.before)):
+            return
+        self._shapes_left -= 1
+        event = data[: data.find(_BLANK_LINE) + len(_BLANK_LINE)]
+        if event.startswith(_OBJECT_LINE) and not self._may_hold_fact(event):
+            self._shape = EventShape.of(event) or self._shape
 
     def _feed(self, chunk: bytes) -> bytes:
         if self._only_counted(chunk):
@@ -130,16 +164,27 @@ class StreamMeter:
 
     def _only_counted(self, data: bytes) -> bool:
         """Count *data* if it is whole events of one data line each, none of which can hold a fact."""
-        if self._heads_left or not self._splitter.between_events or not data.endswith(b"\n\n"):
+        if self._heads_left or not self._splitter.between_events:
             return False
-        events, odd = divmod(data.count(b"\n"), 2)
-        if odd or not data.startswith(_OBJECT_LINE) or b"\r" in data or self._may_hold_fact(data):
-            return False
-        if events > 1 and data.count(_NEXT_OBJECT_LINE) != events - 1:
+        self._learn(data)
+        events = self._shape.events_in(data) if self._shape is not None else 0
+        events = events or self._events_without_fact(data)
+        if not events:
             return False
         self.events += events
         self._text.add(data)
         return True
+
+    def _events_without_fact(self, data: bytes) -> int:
+        """How many events *data* is, if it is whole events of one data line each without the name of a fact."""
+        if not data.startswith(_OBJECT_LINE) or not data.endswith(_BLANK_LINE):
+            return 0
+        events, odd = divmod(data.count(b"\n"), len(_BLANK_LINE))
+        if odd or b"\r" in data or self._may_hold_fact(data):
+            return 0
+        if events > 1 and data.count(_NEXT_OBJECT_LINE) != events - 1:
+            return 0
+        return events
 
     def _read(self, raw: bytes | None) -> bool:
         """Take in one event; tell whether it is the extra usage event."""
@@ -160,11 +205,12 @@ class StreamMeter:
         self._answer.read(envelope or salvage(data), event=self.events)
         if self._answer.other_form:
             self._telling = _TELLING_IN_OTHER_FORMS
+            self._shape = None
         self._heads_left = 0 if self._answer.identified else max(0, self._heads_left - 1)
         self.terminal = self.terminal or self._answer.has_error or self._answer.ended
         if envelope is None or not _is_extra_usage(envelope):
             return False
-        return len(raw) <= _LONGEST_HIDDEN and _HAS_CHOICE.search(raw) is None
+        return len(raw) <= LONGEST_HIDDEN and HAS_CHOICE.search(raw) is None
 
     def _may_hold_fact(self, data: bytes) -> bool:
         """Whether a name of a fact stands in *data* with a value other than null. Text is escaped and cannot look so.
@@ -175,7 +221,10 @@ class StreamMeter:
             others = data.count(name)
             if others and (others := others - data.count(null)) and others != data.count(spaced):
                 return True
-        return any(name in data for name in self._telling)
+        for name in self._telling:  # noqa: SIM110  (`any` costs as much as the search)
+            if name in data:
+                return True
+        return False
 
     def _skip(self, raw: bytes | None) -> None:
         if raw is None:
@@ -200,46 +249,3 @@ def _is_extra_usage(envelope: Envelope) -> bool:
         and choices_of(envelope.choices) == []
         and is_null(envelope.error)
     )
-
-
-class _UsageFilter:
-    """Forwards the bytes of a stream without its extra usage event."""
-
-    __slots__ = ("_flowing", "_held", "_hid_last", "_searched")
-
-    def __init__(self) -> None:
-        self._held = bytearray()
-        self._flowing = False  # the event being received can no longer be the usage event
-        self._searched = 0
-        self._hid_last = False
-
-    def feed(self, chunk: bytes, *, events: list[tuple[SseEvent, bool]]) -> bytes:
-        """What of *chunk* and of what was held may go; *events* end in *chunk*, each hidden or not."""
-        out = bytearray()
-        start = 0
-        for event, usage in events:
-            hidden = usage or (event.raw == LATE_LF and self._hid_last)
-            if not hidden:
-                out += self._held
-                out += chunk[start : event.end]
-            self._held.clear()
-            self._searched = 0
-            self._hid_last, self._flowing, start = hidden, False, event.end
-        self._held += chunk[start:]
-        if self._flowing or self._has_choice() or len(self._held) > LONGEST_HELD:
-            self._flowing = True
-            out += self._held
-            self._held.clear()
-        return bytes(out)
-
-    def _has_choice(self) -> bool:
-        """The held bytes show a choice. A match missed across the overlap shows when the event is whole."""
-        begin = max(0, self._searched - _OVERLAP)
-        self._searched = len(self._held)
-        return _HAS_CHOICE.search(self._held, begin) is not None
-
-    def end(self, *, hidden: bool) -> bytes:
-        """What is left when the stream ends."""
-        out = b"" if hidden else bytes(self._held)
-        self._held.clear()
-        return out

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.usage.dialects import AUTO, dialect_for
-from service.usage.meter import LONGEST_HELD, StreamMeter
+from service.usage.meter import StreamMeter
 from service.usage.metered import Metered
 from service.usage.sse import EVENT_LIMIT
+from service.usage.usage_filter import LONGEST_HELD
 from tests.usage.wire_cases import is_extra_usage, load_cases, replay
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
