@@ -27,6 +27,7 @@ from service.relay.exchange import Exchange
 from service.relay.failures import INTERNAL, Failure, error_body, error_headers, failure_for
 from service.relay.headers import Headers, header
 from service.relay.holds import Question
+from service.relay.random_pool import RandomPool
 from service.relay.reply import Reply
 from service.relay.request import ChatRequest, parse
 from service.relay.wrong_keys import FailureLimiter
@@ -50,6 +51,7 @@ class Door:
         self._context = context
         self._limiter = FailureLimiter()
         self._proxies = TrustedProxies(context.settings.trusted_proxies)
+        self._chance = RandomPool(context.clock.random_bytes)
 
     async def chat_completions(
         self, headers: Headers, client: str | None, *, receive: Receive, send: Send
@@ -127,9 +129,8 @@ class Door:
         return judged
 
     def _opening(self, headers: Headers, client: str | None) -> Opening:
-        clock = self._context.clock
-        micros = clock.micros()
-        identifier = uuid7(micros, clock.random_bytes(8))
+        micros = self._context.clock.micros()
+        identifier = uuid7(micros, self._chance.take(8))
         request_id.set(identifier)
         agent = header(headers, b"user-agent")
         return Opening(
