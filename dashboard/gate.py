@@ -3,7 +3,7 @@
 Open are the pages that sign somebody in and the health check. A browser that follows a link from another site does not
 send its cookie (SameSite=Strict), so it is asked to come again from here before it is taken for signed out. Forms
 and WebSockets are taken from our own pages only. Requests under a host name that is not ours are refused (DNS
-rebinding).
+rebinding). What comes under the name of a public address with https has come over TLS, up to the proxy in front of us.
 """
 
 import asyncio
@@ -30,16 +30,25 @@ _COME_AGAIN = '<!doctype html><meta http-equiv="refresh" content="0"><title>Toll
 class SignInGate:
     """Passes on to *app* what comes with a session. *hosts* are our names; none means any.
 
-    *also_open* are paths of an identity provider's sign-in, where one is set.
+    *also_open* are paths of an identity provider's sign-in, where one is set. *public_url* is the address as people
+    reach it through a proxy, where there is one.
     """
 
     def __init__(
-        self, app: App, *, door: Door, hosts: Iterable[str] = (), also_open: Iterable[str] = ()
+        self,
+        app: App,
+        *,
+        door: Door,
+        hosts: Iterable[str] = (),
+        also_open: Iterable[str] = (),
+        public_url: str = "",
     ) -> None:
         self._app = app
         self._door = door
         self._hosts = frozenset(hosts)
         self._open = frozenset((LOGIN, LOGOUT, *OPEN, *also_open))
+        public = urlsplit(public_url)
+        self._tls_host = public.hostname if public.scheme == "https" else None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Judge one request."""
@@ -47,6 +56,8 @@ class SignInGate:
             await self._app(scope, receive, send)
             return
         connection = HTTPConnection(scope)
+        if self._tls_host is not None and connection.url.hostname == self._tls_host:
+            scope["scheme"] = "https" if scope["type"] == "http" else "wss"
         refusal = await self._judged(connection)
         if refusal is None:
             await self._app(scope, receive, send)

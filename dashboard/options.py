@@ -7,6 +7,7 @@ as they are: a name that begins with ``=`` would become a formula in a spreadshe
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from service.settings import DashboardSettings
 
@@ -81,12 +82,12 @@ _DARK: Mapping[str, Any] = {
 }
 
 
-def streamlit_options(settings: DashboardSettings, *, port: int) -> dict[str, Any]:
+def streamlit_options(settings: DashboardSettings, *, port: int, public_url: str = "") -> dict[str, Any]:
     """The value of every pinned option, by its dotted name."""
     options = dict(_PINNED)
     options["server.address"] = settings.host
     options["server.port"] = port
-    options["server.allowedHosts"] = allowed_hosts(settings.host)
+    options["server.allowedHosts"] = allowed_hosts(settings.host, public_url=public_url)
     if settings.host not in _ANY:
         options["browser.serverAddress"] = settings.host
     options |= {f"theme.{name}": value for name, value in _SHAPES.items()}
@@ -97,8 +98,10 @@ def streamlit_options(settings: DashboardSettings, *, port: int) -> dict[str, An
     return options
 
 
-def allowed_hosts(host: str) -> list[str]:
+def allowed_hosts(host: str, *, public_url: str = "") -> list[str]:
     """Names under which a browser may ask (against DNS rebinding); any name where the address is a wildcard."""
     if host in _ANY:
         return []
-    return [*LOOPBACK] if host in LOOPBACK else [host, *LOOPBACK]
+    public = urlsplit(public_url).hostname
+    own = [*LOOPBACK] if host in LOOPBACK else [host, *LOOPBACK]
+    return own if public is None or public in own else [*own, public]

@@ -159,12 +159,15 @@ def application(settings: Settings, *, port: int, door: Door | None, provider: S
     from streamlit import App
     from streamlit.web import bootstrap
 
-    bootstrap.load_config_options(streamlit_options(settings.dashboard, port=port))
+    public_url = settings.alerts.dashboard_url
+    bootstrap.load_config_options(streamlit_options(settings.dashboard, port=port, public_url=public_url))
     middleware, routes = [Middleware(SecurityHeaders)], [*ROUTES]
     if door is not None:
-        hosts = allowed_hosts(settings.dashboard.host)
+        hosts = allowed_hosts(settings.dashboard.host, public_url=public_url)
         also_open = [route.path for route in provider]
-        middleware.append(Middleware(SignInGate, door=door, hosts=hosts, also_open=also_open))
+        middleware.append(
+            Middleware(SignInGate, door=door, hosts=hosts, also_open=also_open, public_url=public_url)
+        )
         routes += SignInRoutes(
             door,
             proxies=TrustedProxies(settings.relay.trusted_proxies),

@@ -203,7 +203,7 @@ def _announce(
     if not settings.upstreams:
         out.write(f"\n  {SIMULATOR_NOTE}\n")
     if options.first_keys:
-        address = None if dashboard is None else base_url(dashboard)
+        address = None if dashboard is None else settings.alerts.dashboard_url or base_url(dashboard)
         out.write(
             welcome(url, first, dashboard_url=address, model="gpt-4o-mini", store_flag=options.store_flag)
         )

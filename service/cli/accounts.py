@@ -150,7 +150,8 @@ def _shown(account: Account) -> dict[str, Any]:
 
 def _print_link(account: Account, link: Link, *, settings: Settings, as_json: bool) -> None:
     host = f"[{settings.dashboard.host}]" if ":" in settings.dashboard.host else settings.dashboard.host
-    address = f"http://{host}:{settings.dashboard.port}{LINK_PATH}{link.token}"
+    base = settings.alerts.dashboard_url or f"http://{host}:{settings.dashboard.port}"
+    address = f"{base}{LINK_PATH}{link.token}"
     shown = {**_shown(account), "link": address, "link_expires_at": link.expires_at}
     if as_json:
         print_json(shown)

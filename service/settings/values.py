@@ -112,7 +112,11 @@ class AlertSettings(_Section, frozen=True, kw_only=True):
         _says("Networks (CIDR) that are not public and that channels may call, such as a mail server's."),
     ] = ()
     dashboard_url: Annotated[
-        str, _says("Address of the dashboard as people reach it, for the links in messages; empty for none.")
+        str,
+        _says(
+            "Address of the dashboard as people reach it: in links, and behind a proxy the name under which it "
+            "answers; with https its cookies are Secure. Empty for none."
+        ),
     ] = ""
 
 

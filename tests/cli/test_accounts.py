@@ -44,6 +44,8 @@ def test_the_link_names_the_configured_dashboard(on_store: Cli, monkeypatch: pyt
     monkeypatch.setenv("TOLLKEEPER_DASHBOARD_HOST", "::1")
     monkeypatch.setenv("TOLLKEEPER_DASHBOARD_PORT", "9000")
     assert create(on_store, "Ada")["link"].startswith("http://[::1]:9000/link/")
+    monkeypatch.setenv("TOLLKEEPER_ALERTS_DASHBOARD_URL", "https://costs.example/")
+    assert create(on_store, "Bert")["link"].startswith("https://costs.example/link/")
 
 
 def test_people_get_fields_and_a_hint(on_store: Cli) -> None:

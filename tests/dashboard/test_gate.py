@@ -115,6 +115,30 @@ def test_the_cookie_is_out_of_reach(client: TestClient, ada: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("public_url", "host", "secure"),
+    [
+        ("https://costs.example", "costs.example", True),
+        ("https://costs.example:8443", "Costs.Example:8443", True),
+        ("https://costs.example", "127.0.0.1:8501", False),
+        ("http://costs.example", "costs.example", False),
+        ("", "costs.example", False),
+    ],
+)
+def test_behind_a_proxy_with_tls_the_cookie_is_secure(
+    door: Door, ada: str, public_url: str, host: str, *, secure: bool
+) -> None:
+    """The proxy speaks plain HTTP to us; under its name nobody comes but through it."""
+    app = Starlette(
+        routes=SignInRoutes(door, proxies=TrustedProxies()).routes,
+        middleware=[Middleware(SignInGate, door=door, public_url=public_url)],
+    )
+    with TestClient(app, base_url=BASE, follow_redirects=False, headers={"host": host}) as proxied:
+        answer = log_in(proxied, ada)
+    assert answer.status_code == 303
+    assert ("Secure" in answer.headers["set-cookie"]) == secure
+
+
+@pytest.mark.parametrize(
     ("name", "password"), [("Ada", "wrong"), ("nobody", PASSWORD), ("", ""), ("Ada", "")]
 )
 def test_one_answer_for_an_unknown_name_and_a_wrong_password(

@@ -41,6 +41,9 @@ def test_nothing_is_sent_shown_or_watched() -> None:
 )
 def test_names_under_which_a_browser_may_ask(host: str, hosts: list[str]) -> None:
     assert hosts == allowed_hosts(host)
+    public = allowed_hosts(host, public_url="https://Costs.example:8443")
+    assert public == ([*hosts, "costs.example"] if hosts else [])
+    assert hosts == allowed_hosts(host, public_url="http://127.0.0.1:8501")
 
 
 def test_a_wildcard_is_no_address_for_browsers() -> None:

@@ -3,16 +3,28 @@
 import signal
 import socket
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
 
 from dashboard import server
+from dashboard.door import COOKIE
+from dashboard.gate import LINK
 from dashboard.headers import HEADERS
+from service.audit.actor import Actor
 from service.errors import ConfigurationError, StoreSchemaError, StoreUnavailableError
 from service.store.engine import Store
-from tests.support.dashboards import command, environment, running
+from tests.support.dashboards import command, door, environment, running, signed_in
+from tests.support.dashboards import server as server_of
+
+UPGRADE = {
+    "connection": "Upgrade",
+    "upgrade": "websocket",
+    "sec-websocket-version": "13",
+    "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
 
 
 def refused(store_url: str, *, port: int = 0) -> str:
@@ -86,17 +98,28 @@ def test_every_answer_has_the_security_headers_and_hides_the_server(sqlite_url: 
         assert config["allowedOrigins"] == []
 
 
+def test_behind_a_proxy_it_answers_under_its_public_name(sqlite_url: str) -> None:
+    """What a proxy with TLS passes on to the loopback address: its own name, and the origin of the page."""
+    site = {"host": "costs.example", "origin": "https://costs.example"}
+    cookies = {COOKIE: signed_in(sqlite_url)}
+    with closing(Store(sqlite_url)) as store, store.write() as tx:
+        made = door(store).accounts.create(tx, name="Ada", role="viewer", by=Actor.system("test"))
+    with server_of(sqlite_url, TOLLKEEPER_ALERTS_DASHBOARD_URL="https://costs.example") as (_process, url):
+        link = f"{url}{LINK}{made.link.token}"
+        answer = httpx.post(link, headers=site, data={"password": "correct horse battery"})
+        assert (answer.status_code, "Secure" in answer.headers["set-cookie"]) == (303, True)
+        for headers, status in ((site, 101), ({**site, "host": "evil.example"}, 403)):
+            stream = httpx.get(f"{url}/_stcore/stream", headers={**UPGRADE, **headers}, cookies=cookies)
+            assert stream.status_code == status
+        assert httpx.get(url, headers={"host": "evil.example"}).status_code == 421
+        assert httpx.get(url, headers={"host": "costs.example"}, cookies=cookies).status_code == 200
+
+
 def test_another_host_name_gets_no_session(sqlite_url: str) -> None:
     """DNS rebinding: a page of another name that resolves to 127.0.0.1 must not read the books."""
-    upgrade = {
-        "connection": "Upgrade",
-        "upgrade": "websocket",
-        "sec-websocket-version": "13",
-        "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
-    }
     with running(sqlite_url) as dashboard:
         for host, cookies in (("evil.example", dashboard.cookies), (None, {})):
-            headers = upgrade if host is None else {**upgrade, "host": host}
+            headers = UPGRADE if host is None else {**UPGRADE, "host": host}
             answer = httpx.get(f"{dashboard.url}/_stcore/stream", headers=headers, cookies=cookies)
             assert answer.status_code == 403
         page = httpx.get(dashboard.url, headers={"host": "evil.example"}, cookies=dashboard.cookies)
