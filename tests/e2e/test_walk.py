@@ -204,7 +204,9 @@ def budget_shows_it(mine: Screen, folder: Path) -> None:
         assert nanos(row["Spent"]) == nanos(budget["spent_usd"]) > LIMIT_NANOS * 0.5
         if nanos(row["Left"]) == nanos(budget["remaining_usd"]):
             break
-        assert time.monotonic() < deadline, f"the page says {row['Left']}, the command {budget['remaining_usd']}"
+        assert time.monotonic() < deadline, (
+            f"the page says {row['Left']}, the command {budget['remaining_usd']}"
+        )
     mine.picture("11-budget-used")
 
 
