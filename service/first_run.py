@@ -75,7 +75,8 @@ def welcome(
     if keys.virtual is None:
         lines += [
             "",
-            "  Send requests with one of your virtual keys (`tollkeeper keys list`). Ctrl-C stops.",
+            "  Send requests with one of your virtual keys; another one:  .venv/bin/tollkeeper keys create --name NAME",
+            "  Ctrl-C stops.",
             "",
         ]
         return "\n".join(lines)

@@ -200,7 +200,7 @@ def _announce(
     out = sys.stdout
     if options.headline is not None:
         out.write(f"\n  {options.headline}\n")
-    if not settings.upstreams:
+    elif not settings.upstreams:
         out.write(f"\n  {SIMULATOR_NOTE}\n")
     if options.first_keys:
         address = None if dashboard is None else settings.alerts.dashboard_url or base_url(dashboard)

@@ -11,7 +11,7 @@ from service.accounts.links import Link
 from service.accounts.registry import LINK_PATH, AccountRegistry
 from service.accounts.values import Account, Role
 from service.cli.options import json_option, store_options
-from service.cli.output import print_fields, print_json, print_table
+from service.cli.output import counted, print_fields, print_json, print_table
 from service.cli.session import account_registries, installation, operator
 from service.settings import Settings
 
@@ -124,7 +124,7 @@ def sign_out(account: str, *, as_json: bool, **options: Any) -> None:
     if as_json:
         print_json({"id": found.id, "name": found.name, "ended_sessions": ended})
     else:
-        click.echo(f"{ended} sessions of {found.name} ended.")
+        click.echo(f"{counted(ended, 'session')} of {found.name} ended.")
 
 
 def _change(

@@ -11,7 +11,7 @@ from service.alerts.channel_values import ChannelChanges, NewChannel, prepared, 
 from service.alerts.views import ChannelView, NewChannelView
 from service.cli.alert_desk import Installation, opened, operator, secret_text
 from service.cli.options import json_option, store_options
-from service.cli.output import print_fields, print_json, print_table
+from service.cli.output import counted, print_fields, print_json, print_table
 
 PAGE = 500
 _COLUMNS = ("id", "name", "kind", "target", "created_at")
@@ -121,7 +121,7 @@ def rekey(*, as_json: bool, **options: Any) -> None:
     if as_json:
         print_json({"channels": count})
     else:
-        click.echo(f"{count} channels are encrypted under a new key.")
+        click.echo(f"Encrypted under a new key: {counted(count, 'channel')}.")
 
 
 @channels.command()

@@ -9,7 +9,7 @@ import msgspec
 
 from service.admin.content import ContentView
 from service.cli.options import json_option, store_options
-from service.cli.output import print_fields, print_json, print_table
+from service.cli.output import counted, print_fields, print_json, print_table
 from service.cli.session import installation, operator, utc_now
 from service.cli.times import point_in_time
 from service.content.captured import ContentFilter
@@ -140,4 +140,4 @@ def _print_count(what: str, count: int, *, as_json: bool) -> None:
     if as_json:
         print_json({what.replace(" ", "_"): count})
     else:
-        click.echo(f"Content of {count} requests {what}.")
+        click.echo(f"Content of {counted(count, 'request')} {what}.")

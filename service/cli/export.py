@@ -14,6 +14,7 @@ import msgspec
 
 from service.cli.filters import Narrowed, filter_options, narrowed
 from service.cli.options import list_of, store_options
+from service.cli.output import counted
 from service.cli.progress import counter, progress_bar
 from service.cli.session import load_settings, open_store, utc_now
 from service.errors import InvalidInputError
@@ -142,7 +143,7 @@ def focus_command(
 def _say(rows: int, output: str) -> None:
     """How many rows there are, where they cannot be taken for one."""
     place = "" if output == STANDARD_OUTPUT else f" to {output}"
-    click.echo(f"{rows} rows written{place}", err=True)
+    click.echo(f"{counted(rows, 'row')} written{place}", err=True)
 
 
 def _read(options: dict[str, Any]) -> tuple[Settings, Narrowed]:

@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from service.cli.output import counted, instant_text
 from service.errors import TollkeeperError
 from service.keys.secrets import SECRET_FILE, fingerprint, root_secret
 from service.ledger.segments import DAMAGED_SUFFIX, SUFFIX
@@ -107,7 +108,9 @@ def journal_finding(settings: Settings, *, folder: Path) -> Finding:
         return Finding("journal", "problem", detail)
     segments = [path.stat().st_size for path in folder.glob(f"*{SUFFIX}")]
     free = shutil.disk_usage(place).free
-    detail = f"{folder}: {len(segments)} segments, {_mebibytes(sum(segments))}; {_mebibytes(free)} free"
+    detail = (
+        f"{folder}: {counted(len(segments), 'segment')}, {_mebibytes(sum(segments))}; {_mebibytes(free)} free"
+    )
     if free < settings.relay.journal_max_bytes:
         detail += f", less than relay.journal_max_bytes ({_mebibytes(settings.relay.journal_max_bytes)})"
         return Finding("journal", "warning", detail)
@@ -150,7 +153,7 @@ def clock_finding(now: datetime, *, others: dict[str, datetime]) -> Finding:
             detail = f"this machine is {skew.total_seconds():+.0f} s from {name}; synchronise it (NTP)"
             return Finding("clock", "warning", detail)
     compared = ", ".join(others) or "nothing to compare with"
-    return Finding("clock", "ok", f"{now:%Y-%m-%dT%H:%M:%SZ} ({compared})")
+    return Finding("clock", "ok", f"{instant_text(now)} ({compared})")
 
 
 def _nearest(folder: Path) -> Path:

@@ -57,6 +57,11 @@ def cell_text(value: Any) -> str:
     return text if text.isprintable() else "".join(map(_escaped, text))
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def instant_text(instant: datetime, *, zone: tzinfo = UTC, timespec: str = "seconds") -> str:
     """`2026-03-01 13:00:00Z`; in another zone with its offset in place of the Z."""
     return instant.astimezone(zone).isoformat(sep=" ", timespec=timespec).replace("+00:00", "Z")

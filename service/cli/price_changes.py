@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from service.admin.price_checks import require_possible
 from service.cli.options import json_option, list_of, store_options
-from service.cli.output import print_json, print_table
+from service.cli.output import counted, print_json, print_table
 from service.cli.session import key_registry, load_settings, open_store, operator, price_upkeep
 from service.errors import InvalidInputError
 from service.keys.registry import KeyRegistry
@@ -90,7 +90,7 @@ def import_file(
             print_json([price_fields(card) for card in cards])
         else:
             _print_table(cards)
-            click.echo(f"{len(cards)} prices; nothing was changed.", err=True)
+            click.echo(f"{counted(len(cards), 'price')}; nothing was changed.", err=True)
         return
     with _open(options) as change, change.store.write() as tx:
         result = change.set(tx, cards)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from service.cli.options import json_option, store_options
-from service.cli.output import instant_text, print_json, print_table
+from service.cli.output import counted, instant_text, print_json, print_table
 from service.cli.progress import progress_bar
 from service.cli.session import audit_log, load_settings, open_store, operator, utc_now
 from service.cli.times import filters_of_options, point_in_time
@@ -143,6 +143,6 @@ def _print(diff: Diff, *, applied: bool) -> None:
         print_table(header, [*rows, ["total", "", *_row(diff).values()]], right=header[2:])
     others = ", ".join(f"{count} {_REASONS[reason]}" for reason, count in diff.unchanged.items() if count)
     done = "changed" if applied else "would change"
-    click.echo(f"{diff.records} records {done}{f'; {others}' if others else ''}.", err=True)
+    click.echo(f"{counted(diff.records, 'record')} {done}{f'; {others}' if others else ''}.", err=True)
     if diff.records and not applied:
         click.echo("Nothing is written yet; --apply writes it.", err=True)

@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from service.cli.options import config_option, json_option, store_option
-from service.cli.output import print_json, print_table
+from service.cli.output import counted, print_json, print_table
 from service.cli.progress import progress_bar
 from service.cli.session import load_settings, open_store, utc_now
 from service.cli.times import point_in_time
@@ -65,7 +65,7 @@ def rebuild_command(
         differences = None if no_check else msgspec.to_builtins(found)
         print_json({"store": name, "days": days, "differences": differences})
     else:
-        click.echo(f"Rebuilt the rollups of {days} days in {name}.")
+        click.echo(f"Rebuilt the rollups of {counted(days, 'day')} in {name}.")
         if found:
             header = Difference.__struct_fields__
             print_table(header, [[getattr(one, field) for field in header] for one in found])

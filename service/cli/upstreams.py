@@ -1,5 +1,6 @@
 """`tollkeeper upstreams`: the upstreams of the settings, without their keys, and whether they answer."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,7 @@ def list_them(config: Path | None, *, as_json: bool) -> None:
         print_json(views)
         return
     print_table(_COLUMNS, ([getattr(view, name) for name in _COLUMNS] for view in views))
-    if not views:
-        click.echo("None is configured: `tollkeeper up` answers from the simulated upstream.", err=True)
+    _say_where_none(views)
 
 
 @upstreams.command()
@@ -69,7 +69,13 @@ def test(name: str | None, *, config: Path | None, as_json: bool) -> int:
         print_json(rows)
     else:
         print_table(("name", "status", "detail"), (list(row.values()) for row in rows))
+        _say_where_none(rows)
     return 0 if all(row["status"] == "ok" for row in rows) else 1
+
+
+def _say_where_none(configured: Sequence[object]) -> None:
+    if not configured:
+        click.echo("None is configured: `tollkeeper up` answers from the simulated upstream.", err=True)
 
 
 def _configured(config: Path | None) -> list[UpstreamSettings]:

@@ -136,7 +136,7 @@ def test_channels_from_making_to_deleting(on_store: Cli, monkeypatch: pytest.Mon
     on_store.ok("alerts", "channels", "update", "chat", "--url", SLACK.replace("ops", "tolls"))
     on_store.ok("alerts", "create", "--name", "a", "--metric", "unpriced", "--channel", "chat")
     assert on_store.ok("alerts", "channels", "rekey", "--json").json == {"channels": 1}
-    assert "1 channels" in on_store.ok("alerts", "channels", "rekey").out
+    assert "1 channel." in on_store.ok("alerts", "channels", "rekey").out
     on_store.ok("alerts", "channels", "delete", "chat", "--json")
     assert on_store.ok("alerts", "channels", "list", "--json").json == []
 

@@ -107,7 +107,7 @@ def test_delete(on_store: Cli, stored: Stored) -> None:
         stored(**facts)
     assert on_store.refused("content", "delete").startswith("say whose content")
     assert on_store.ok("content", "delete", "--end-user", "joe", "--project", "acme").out == (
-        "Content of 1 requests deleted.\n"
+        "Content of 1 request deleted.\n"
     )
     assert on_store.ok("content", "delete", "--before", "7d", "--json").json == {"deleted": 1}
     assert on_store.ok("content", "delete", "--key", "key_2", "--json").json == {"deleted": 1}

@@ -228,7 +228,7 @@ def test_a_journal_that_cannot_be_written_is_damaged_or_short_of_room(cli: Cli) 
     Path(".tollkeeper").unlink()
     Path(".tollkeeper/journal").mkdir(parents=True)
     Path(".tollkeeper/journal/a-000001.journal").write_bytes(b"x" * (1 << 20))
-    assert "1 segments, 1.0 MiB" in detail(cli("doctor", "--json"), "journal")
+    assert "1 segment, 1.0 MiB" in detail(cli("doctor", "--json"), "journal")
     Path("tollkeeper.toml").write_text(f"[relay]\njournal_max_bytes = {1 << 60}")
     assert statuses(cli("doctor", "--json"))["journal"] == "warning"
     Path(".tollkeeper/journal/a-000001.damaged").touch()

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from service.cli import export as exporting
 from service.cli.export import export
+from service.cli.output import counted
 from service.errors import InvalidInputError, StoreUnavailableError
 from service.store.engine import Store
 from tests.support.records import some, write
@@ -76,7 +77,7 @@ def test_the_number_of_rows_is_said_at_the_end(books: Store, tmp_path: Path, kin
     asked = () if kind == "requests" else RANGE
     result = run(books, kind, *asked, "-o", str(place))
     assert result.stdout == ""
-    assert result.stderr == f"{len(rows(place.read_text()))} rows written to {place}\n"
+    assert result.stderr == f"{counted(len(rows(place.read_text())), 'row')} written to {place}\n"
 
 
 def test_focus_takes_no_filters(books: Store) -> None:

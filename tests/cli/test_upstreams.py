@@ -87,6 +87,8 @@ def test_none_is_configured(cli: Cli) -> None:
     assert cli.ok("upstreams", "list", "--json").json == []
     assert "there are: none" in cli.refused("upstreams", "test", "x")
     assert cli.ok("upstreams", "test", "--json").json == []
+    for command in ("list", "test"):
+        assert "None is configured" in cli.ok("upstreams", command).err
 
 
 def test_one_that_answers(configured: Cli) -> None:
