@@ -156,6 +156,15 @@ def test_records_that_wait_for_the_store_are_shown(start: Start) -> None:
     assert metered.scrape().value("tollkeeper_recorder_lag_seconds") == 0
 
 
+def test_two_keys_are_none(start: Start) -> None:
+    metered = start(prometheus="key")
+    key = metered.admin_key("viewer")
+    assert metered.get(LOCAL, key=key).status == 200
+    answer = metered.get(LOCAL, b"authorization: Bearer another", key=key)
+    assert (answer.status, answer.error["code"]) == (401, "invalid_api_key")
+    assert "2 `Authorization` headers" in answer.error["message"]
+
+
 def test_content_that_is_kept_and_content_that_is_not_is_counted(start: Start) -> None:
     metered = start()
     set_capture(metered.relay, "default", Capture(enabled=True))

@@ -13,7 +13,7 @@ from tests.relay.conftest import MakeRelay
 from tests.relay.test_refusals import assert_refused
 from tests.support.relay import CHAT, Relay, until
 from tests.support.relay import upstream as configured
-from tests.support.upstream import COMPLETION, Upstream, response
+from tests.support.upstream import Upstream
 
 
 class Wall:
@@ -92,13 +92,16 @@ def test_any_other_authorization_is_a_wrong_key(lonely: Relay, authorization: by
     )
 
 
-def test_two_authorizations_are_judged_by_the_first(relay: Relay, upstream: Upstream) -> None:
+@pytest.mark.parametrize("good_first", [True, False])
+def test_two_authorizations_are_none(relay: Relay, upstream: Upstream, *, good_first: bool) -> None:
+    """Which of them a proxy before us has judged nobody can say; the refusal is recorded, under nobody's name."""
+    good, evil = b"authorization: Bearer " + relay.key.encode(), b"Authorization: Bearer evil"
     with relay.client(None) as client:
-        good = b"authorization: Bearer " + relay.key.encode()
-        client.post(CHAT, good, b"authorization: Bearer evil")
-        seen = upstream.answer(response(COMPLETION))
-        assert client.answer().status == 200
-    assert seen.values(b"authorization") == [b"Bearer sk-of-gpt"]
+        answer = client.post(CHAT, *((good, evil) if good_first else (evil, good))).answer()
+        record = relay.record(client)
+    assert_refused(answer, record, status=401, kind="authentication_error", code="invalid_api_key")
+    assert (record["outcome"], record["key_name"]) == ("rejected_auth", None)
+    assert upstream.nobody_came()
 
 
 @pytest.mark.parametrize("end", ["expired", "revoked"])
