@@ -4,9 +4,9 @@ What is refused is said beside the form, as text: an error may quote what somebo
 becomes Markdown.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html import escape
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import streamlit as st
 from sqlalchemy import Connection
@@ -17,7 +17,7 @@ from service.errors import ConflictError, InvalidInputError, NotFoundError, Stor
 
 R = TypeVar("R")
 _REFUSALS = (InvalidInputError, NotFoundError, ConflictError)
-MESSAGE = "done-message"
+MESSAGE, THEN = "done-message", "done-then"
 
 
 class NotAllowedError(Exception):
@@ -72,14 +72,21 @@ def refused(reason: str) -> None:
         st.html(f"<span>{escape(reason)}</span>")
 
 
-def done(message: str) -> None:
-    """Say after the next run that something was done; *message* holds no names."""
+def done(message: str, *, then: Mapping[str, Any] | None = None) -> None:
+    """Say after the next run that something was done; *message* holds no names.
+
+    *then* are widgets and what they hold from then on: a form that did its work is folded and empty, so that a second
+    click does not do it again. What was refused stays as it was typed.
+    """
     st.session_state[MESSAGE] = message
+    st.session_state[THEN] = dict(then or {})
     st.rerun()
 
 
 def announce() -> None:
-    """Show what was done in the run before."""
+    """Show what was done in the run before; the first thing of a page, before its widgets are there."""
+    for key, value in st.session_state.pop(THEN, {}).items():
+        st.session_state[key] = value
     message = st.session_state.pop(MESSAGE, None)
     if message is not None:
         st.toast(message, icon=":material/check:")

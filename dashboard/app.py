@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard.brand import ICON, LOGO
 from dashboard.door import SignedOutError
-from dashboard.navigation import menu
+from dashboard.navigation import menu, without_menu
 from dashboard.views import away, signed_in
 from service.errors import StoreUnavailableError
 
@@ -21,11 +21,19 @@ def main() -> None:
     )
     st.logo(LOGO, size="large")
     try:
-        page = st.navigation(menu(), position="sidebar", expanded=True)
+        pages = menu()
+    except SignedOutError:
+        without_menu(signed_in.gone).run()
+        return
+    except StoreUnavailableError:
+        away.show()
+        return
+    try:
+        page = st.navigation(pages, position="sidebar", expanded=True)
         signed_in.draw()
         page.run()
     except SignedOutError:
-        signed_in.gone()
+        st.rerun()  # without the menu
     except StoreUnavailableError:
         away.show()
 

@@ -23,6 +23,7 @@ REST = "All others"
 GREY, RED, AMBER, BLUE = "#8a94a6", "#df5563", "#e0a526", "#4d82e6"
 _HOURS_PER_LABEL = 24
 _FINEST = 9
+_FEW, _DOT = 6, 6
 _NIGHT = "rgba(128,140,160,0.18)"
 
 
@@ -147,8 +148,7 @@ def lines(report: UsageReport, shown: Sequence[Series], *, value_format: str, ax
         {
             "type": "line",
             "name": one.name,
-            "data": list(one.values),
-            "showSymbol": len(one.values) == 1,
+            **_points(one.values),
             "connectNulls": False,
             "lineStyle": {"width": 1.75},
             **_colored(one),
@@ -195,6 +195,26 @@ def starts(report: UsageReport) -> dict[datetime, int]:
     span, zone = Span(report.since, report.until), time_zone(report.timezone)
     cut = buckets(span, interval=report.interval, zone=zone)
     return {bucket.since: number for number, bucket in enumerate(cut)}
+
+
+def _points(values: Sequence[float | None]) -> dict[str, Any]:
+    """The data of a line. Where there are few points each is marked, and so is one between two gaps: it has no line."""
+    known = sum(value is not None for value in values)
+    if known <= _FEW:
+        return {"data": list(values), "showSymbol": True, "symbol": "circle", "symbolSize": _DOT}
+    padded = (None, *values, None)
+    alone = {
+        number
+        for number, value in enumerate(values)
+        if value is not None and padded[number] is None and padded[number + 2] is None
+    }
+    if not alone:
+        return {"data": list(values), "showSymbol": False}
+    dots = [
+        {"value": value, "symbol": "circle", "symbolSize": _DOT} if number in alone else value
+        for number, value in enumerate(values)
+    ]
+    return {"data": dots, "showSymbol": True, "symbol": "none"}
 
 
 def _at_most(value: float | None, limit: float | None) -> float | None:

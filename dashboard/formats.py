@@ -137,6 +137,11 @@ def instant(moment: datetime, *, timezone: str) -> str:
     return f"{moment.astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M:%S}"
 
 
+def minute(moment: datetime, *, timezone: str) -> str:
+    """Date and time to the minute on the clock of *timezone*."""
+    return instant(moment, timezone=timezone)[:-3]
+
+
 def _sign(nanos: int) -> str:
     return "-" if nanos < 0 else ""
 

@@ -83,7 +83,9 @@ def _line(
         "type": "line",
         "name": name,
         "data": values,
-        "showSymbol": False,
+        "showSymbol": sum(value is not None for value in values) == 1,
+        "symbol": "circle",
+        "symbolSize": 6,
         "lineStyle": {"width": 2, "type": "dashed" if dashed else "solid", "color": color},
         "itemStyle": {"color": color},
     }

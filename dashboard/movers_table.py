@@ -12,7 +12,7 @@ from service.pricing.money import NANOS_PER_USD
 from service.reporting.movers import Effect, Mover
 
 _CENTS, _FINE = 2, 4
-_ROUGH_FROM = 10 * NANOS_PER_USD
+_ROUGH_FROM = 1_000 * NANOS_PER_USD
 _REASONS: Mapping[tuple[Effect, bool], str] = {
     ("volume", True): "more tokens",
     ("volume", False): "fewer tokens",

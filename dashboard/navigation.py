@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard.context import viewer
 
-OVERVIEW, REQUESTS, REQUEST, ALERTS = "overview", "requests", "request", "alerts"
+OVERVIEW, REQUESTS, REQUEST, KEYS, ALERTS = "overview", "requests", "request", "keys", "alerts"
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -31,7 +31,7 @@ MENU: Mapping[str, tuple[Entry, ...]] = {
         Entry(REQUEST, "Request", "receipt_long", hidden=True),
     ),
     "Control": (
-        Entry("keys", "Keys", "key"),
+        Entry(KEYS, "Keys", "key"),
         Entry("budgets", "Budgets", "savings"),
         Entry(ALERTS, "Alerts", "notifications"),
     ),
@@ -77,6 +77,15 @@ def all_pages() -> dict[str, st.Page]:
         for entry in entries()
         if allowed or not entry.admins_only
     }
+
+
+def without_menu(show: Callable[[], None]) -> st.Page:
+    """No menu: every address leads to *show*."""
+    pages = [
+        st.Page(show, title="Tollkeeper", url_path=entry.address, default=entry.address == OVERVIEW)
+        for entry in entries()
+    ]
+    return st.navigation(pages, position="hidden")
 
 
 def _show(address: str) -> Callable[[], None]:

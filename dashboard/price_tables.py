@@ -8,9 +8,10 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import streamlit as st
 
 from dashboard import formats
-from dashboard.tables import Shown
+from dashboard.tables import Shown, fitting, text_width
 from service.ledger.repricing import Diff
 from service.pricing.lookup import StoredPrice
+from service.reporting.figures import Measures
 from service.reporting.unpriced import UnpricedModel
 
 _RATES = {
@@ -38,22 +39,29 @@ def prices(found: Sequence[StoredPrice], *, now: datetime) -> Shown:
     }
     column = st.column_config
     config: dict[str, Any] = {
-        label: column.TextColumn(alignment="right", width=80, help="USD per million tokens.")
-        for label in _RATES
-    }
-    config |= {
-        "Model": column.TextColumn(width="medium"),
-        "Provider": column.TextColumn(width=90),
-        "Status": column.TextColumn(width=75),
-        "For": column.TextColumn(help="Whose requests it is for.", width=90),
-        "From": column.TextColumn(width=85),
-        "To": column.TextColumn(width=85),
-        "More": column.TextColumn(
-            help="What else the price has: other meters, tiers by length, hours, service tiers."
+        "Model": column.TextColumn(width=text_width(columns["Model"], at_most=180)),
+        "Provider": column.TextColumn(width=85),
+        "Status": column.TextColumn(width=65),
+        **{
+            label: column.TextColumn(alignment="right", width=78, help="USD per million tokens.")
+            for label in _RATES
+        },
+        "For": column.TextColumn(
+            help="Whose requests it is for.", width=text_width(columns["For"], at_most=130)
         ),
-        "Id": column.TextColumn(width="medium"),
+        "From": column.TextColumn(width=82),
+        "To": column.TextColumn(width=82),
+        "More": column.TextColumn(
+            help="What else the price has: other meters, tiers by length, hours, service tiers.",
+            width=text_width(columns["More"], at_most=120),
+        ),
+        "Source": column.TextColumn(width=120),
+        "Id": column.TextColumn(width=200),
     }
-    return Shown(columns, config, dict.fromkeys(columns, pa.string()))
+    telling = [label for label in ("To",) if any(columns[label])]
+    wanted = ("Model", "Provider", "Status", *_RATES, "For", "From", *telling, "More", "Source", "Id")
+    order = fitting(config, wanted=wanted)
+    return Shown(columns, config, dict.fromkeys(columns, pa.string()), order=order)
 
 
 def unpriced(found: Sequence[UnpricedModel], *, timezone: str) -> Shown:
@@ -73,6 +81,27 @@ def unpriced(found: Sequence[UnpricedModel], *, timezone: str) -> Shown:
         "Tokens": column.NumberColumn(format="compact"),
     }
     return Shown(columns, config, {"Provider": pa.string()})
+
+
+def remainder(total: Measures, found: Sequence[UnpricedModel]) -> str:
+    """What is not covered by prices, beside the models in *found*, in words that agree with the coverage of *total*."""
+    listed = sum(one.requests for one in found)
+    silent, partial = max(0, total.unpriced_requests - listed), total.cost_status["partial"]
+    if not (listed or silent or partial):
+        return "Every forwarded attempt of the last thirty days has a price."
+    parts = [] if found else ["Every model that was used has a price."]
+    if silent:
+        parts.append(
+            f"{formats.count(silent)} attempts have no cost because nobody reported what they used; a price would not "
+            "help them."
+        )
+    if partial:
+        parts.append(
+            f"{formats.count(partial)} attempts have a cost in part: one of their meters has no rate."
+        )
+    if silent or partial:
+        parts.append(f"So the coverage is {formats.percent(total.coverage)}.")
+    return " ".join(parts)
 
 
 def changes(diff: Diff) -> Shown:

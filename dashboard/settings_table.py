@@ -7,9 +7,9 @@ import msgspec
 import pyarrow as pa  # type: ignore[import-untyped]
 import streamlit as st
 
-from dashboard.tables import Shown
+from dashboard.tables import Shown, shortened
 from service.settings import Loaded, Secret
-from service.settings.catalogue import ENTRIES, SECRET_VARIABLES, SECTIONS, UPSTREAM_ENTRIES
+from service.settings.catalogue import ENTRIES, SECRET_VARIABLES, SECTIONS, UPSTREAM_ENTRIES, Entry
 from service.settings.secret import MASK
 
 Row = tuple[str, str, str, str]
@@ -25,13 +25,13 @@ def rows(loaded: Loaded) -> list[Row]:
             key = f"{section}.{name}"
             shown = settings.store.safe_url if key == "store.url" else text(value)
             entry = ENTRIES.get(key)
-            found.append((key, shown, loaded.origins.get(key, "default"), entry.description if entry else ""))
+            found.append((key, shown, loaded.origins.get(key, "default"), _meaning(entry)))
     for index, upstream in enumerate(settings.upstreams):
         for name, value in _fields(upstream):
             key = f"upstreams[{index}].{name}"
             entry = UPSTREAM_ENTRIES.get(name)
             origin = loaded.origins.get(key, "default")
-            found.append((key, text(value), origin, entry.description if entry else ""))
+            found.append((key, text(value), origin, _meaning(entry)))
     for name, variable in SECRET_VARIABLES.items():
         value = getattr(settings, name)
         found.append((name, text(value), loaded.origins.get(name, "default"), f"From {variable} only."))
@@ -39,17 +39,16 @@ def rows(loaded: Loaded) -> list[Row]:
 
 
 def table(found: list[Row]) -> Shown:
-    """As columns."""
-    labels = ("Setting", "Value", "From", "Meaning")
-    columns: dict[str, list[Any]] = {label: [row[at] for row in found] for at, label in enumerate(labels)}
-    column = st.column_config
-    config = {
-        "Setting": column.TextColumn(width=230),
-        "Value": column.TextColumn(width=220),
-        "From": column.TextColumn(width=120),
-        "Meaning": column.TextColumn(width="large"),
+    """As columns; texts that do not fit end in an ellipsis, the page shows the whole row that is chosen."""
+    columns: dict[str, list[Any]] = {
+        label: [shortened(row[at], width=width) for row in found]
+        for at, (label, width) in enumerate(_WIDTHS.items())
     }
-    return Shown(columns, config, dict.fromkeys(labels, pa.string()))
+    config = {label: st.column_config.TextColumn(width=width) for label, width in _WIDTHS.items()}
+    return Shown(columns, config, dict.fromkeys(_WIDTHS, pa.string()))
+
+
+_WIDTHS = {"Setting": 200, "Value": 140, "From": 95, "Meaning": 450}
 
 
 def text(value: Any) -> str:
@@ -65,6 +64,11 @@ def text(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} = {text(one)}" for name, one in value.items()) or "—"
     return str(value) if isinstance(value, str | int | float | Path) else text(msgspec.to_builtins(value))
+
+
+def _meaning(entry: Entry | None) -> str:
+    """What a setting means, without the marks that the documentation has around code."""
+    return "" if entry is None else entry.description.replace("`", "")
 
 
 def _fields(section: msgspec.Struct) -> list[tuple[str, Any]]:

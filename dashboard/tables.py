@@ -1,12 +1,14 @@
 """Tables of reports and of records: typed columns for `st.dataframe`, and CSV. Cells are text or numbers, never markup.
 
 Costs are exact: a column has as many decimals as its finest amount needs, and nano-USD below nine million dollars are
-exact as floats of nine decimals.
+exact as floats of nine decimals. No table is wider than a page on a screen of 1280 pixels: columns that do not fit are
+left to the menu of the table, to the detail of a row, and to the files.
 """
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -53,12 +55,24 @@ TOKEN_CLASSES: Mapping[str, str] = {
 }
 
 
+ROOM = 918
+"""Pixels of a table on a page that is 1280 wide."""
+SELECTABLE_ROOM = ROOM - 33
+"""The same beside the column in which rows are chosen."""
+TWO_LINES = 62
+"""The height of a row whose texts wrap: Streamlit lets them from 60 on."""
+_PADDING, _DIGIT, _LETTER = 18, 6.4, 5.9
+_NARROWEST = 62
+
+
 class Shown(msgspec.Struct, frozen=True):
-    """Columns by their label, and how Streamlit shows them."""
+    """Columns by their label, and how Streamlit shows them: those of *order* (none: all), in rows of *row_height*."""
 
     columns: Mapping[str, Sequence[Any]]
     config: Mapping[str, Any]
     types: Mapping[str, pa.DataType]
+    order: tuple[str, ...] | None = None
+    row_height: int | None = None
 
     def table(self) -> pa.Table:
         """The columns as Arrow."""
@@ -66,6 +80,36 @@ class Shown(msgspec.Struct, frozen=True):
             label: pa.array(values, type=self.types.get(label)) for label, values in self.columns.items()
         }
         return pa.table(arrays)
+
+
+def fitting(config: Mapping[str, Any], *, wanted: Sequence[str], room: int = ROOM) -> tuple[str, ...]:
+    """The columns of *wanted*, the most important first, that fit into *room*; in the order of *config*."""
+    left, chosen = room, set()
+    for label in wanted:
+        left -= config[label]["width"]
+        if left < 0:
+            break
+        chosen.add(label)
+    return tuple(label for label in config if label in chosen)
+
+
+def text_width(texts: Iterable[str | None], *, at_least: int = _NARROWEST, at_most: int = 160) -> int:
+    """Pixels of a column in which the longest of *texts* can be read whole, within bounds."""
+    longest = max((len(text) for text in texts if text is not None), default=0)
+    return max(at_least, min(at_most, round(_PADDING + _DIGIT * longest)))
+
+
+def shortened(text: str | None, *, width: int) -> str | None:
+    """As much of *text* as a column of this width shows, with an ellipsis where there is more."""
+    most = int((width - _PADDING) / _LETTER)
+    return text if text is None or len(text) <= most else f"{text[: most - 1].rstrip()}…"
+
+
+def money_width(nanos: Sequence[int | None]) -> int:
+    """Pixels of a column in which every one of these amounts can be read whole."""
+    form = usd_format(nanos).removeprefix("$%").removesuffix("f") + "f"
+    longest = max((len(f"{usd(one):{form}}") for one in nanos if one is not None), default=0)
+    return max(_NARROWEST, round(_PADDING + _DIGIT * (longest + 1)))
 
 
 def log(rows: Sequence[Mapping[str, Any]], *, timezone: str) -> Shown:
@@ -87,39 +131,44 @@ def log(rows: Sequence[Mapping[str, Any]], *, timezone: str) -> Shown:
         "Project": [row["project"] for row in rows],
         "Upstream": [row["upstream"] for row in rows],
     }
-    for label, plain in (("Times", None), ("Usage", USAGE_SOURCES["provider"])):
-        if all(value in (plain, None) for value in columns[label]):
-            del columns[label]
+    costs = [row["cost_nanos"] for row in rows]
     column = st.column_config
-    config = {
-        "Time": column.TextColumn(help=f"When the request began, on the clock of {timezone}.", width=140),
+    config: dict[str, Any] = {
+        "Time": column.TextColumn(help=f"When the request began, on the clock of {timezone}.", width=136),
         "Outcome": column.MultiselectColumn(
-            options=list(OUTCOME_COLORS), color=list(OUTCOME_COLORS.values()), width=120
+            options=list(OUTCOME_COLORS),
+            color=list(OUTCOME_COLORS.values()),
+            width=text_width((row["outcome"] for row in rows), at_least=75) + 6,
         ),
-        "Model": column.TextColumn(width=150),
-        "Key": column.TextColumn(width=125),
-        "Input": column.NumberColumn(
-            format="localized", help="Input tokens, cached ones included.", width=60
-        ),
-        "Output": column.NumberColumn(
-            format="localized", help="Output tokens, reasoning included.", width=60
-        ),
+        "Model": column.TextColumn(width=text_width(columns["Model"], at_most=150)),
+        "Key": column.TextColumn(width=text_width(columns["Key"], at_most=125)),
         "Times": column.NumberColumn(
             format="%d x", help="How many equal refusals the row stands for.", width=55
         ),
-        "Usage": column.TextColumn(help="Where the token counts come from.", width=85),
-        "Cost": column.NumberColumn(format=usd_format([row["cost_nanos"] for row in rows]), width=90),
-        "Duration": column.NumberColumn(format="%,.0f ms", width=80),
-        "First token": column.NumberColumn(format="%,.0f ms", width=80),
-        "Status": column.NumberColumn(format="%d", width=55),
+        "Input": column.NumberColumn(
+            format="localized", help="Input tokens, cached ones included.", width=58
+        ),
+        "Output": column.NumberColumn(
+            format="localized", help="Output tokens, reasoning included.", width=58
+        ),
+        "Usage": column.TextColumn(help="Where the token counts come from.", width=82),
+        "Cost": column.NumberColumn(format=usd_format(costs), width=money_width(costs)),
+        "Priced": column.TextColumn(help="How the cost came about.", width=72),
+        "Duration": column.NumberColumn(format="%,.0f ms", width=78),
+        "First token": column.NumberColumn(format="%,.0f ms", width=78),
+        "Status": column.NumberColumn(format="%d", width=50),
         "Project": column.TextColumn(width=90),
         "Upstream": column.TextColumn(width=110),
-        "Priced": column.TextColumn(help="How the cost came about.", width=75),
     }
+    usual = {"Times": None, "Usage": USAGE_SOURCES["provider"], "Priced": "priced"}
+    telling = [label for label, plain in usual.items() if not {*columns[label]} <= {plain, None}]
+    wanted = ("Time", "Outcome", "Model", "Key", "Cost", "Input", "Output", *telling)
+    order = fitting(config, wanted=(*wanted, "Duration", "First token", "Status", "Project", "Upstream"))
     whole = dict.fromkeys(("Times", "Input", "Output", "Status"), pa.int64())
     real = dict.fromkeys(("Cost", "First token", "Duration"), pa.float64())
     texts = dict.fromkeys(("Time", "Model", "Key", "Usage", "Project", "Upstream", "Priced"), pa.string())
-    return Shown(columns, config, {**whole, **real, **texts, "Outcome": pa.list_(pa.string())})
+    types = {**whole, **real, **texts, "Outcome": pa.list_(pa.string())}
+    return Shown(columns, config, types, order=order)
 
 
 def errors(report: UsageReport) -> Shown:
@@ -212,6 +261,16 @@ def _cell(value: Any) -> Any:
     if isinstance(value, float):
         return f"{value:.9f}".rstrip("0").rstrip(".")
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def instant(moment: datetime | None, timezone: str) -> str | None:
+    """Date and time in a cell."""
+    return None if moment is None else formats.instant(moment, timezone=timezone)
+
+
+def minute(moment: datetime | None, timezone: str) -> str | None:
+    """The same to the minute."""
+    return None if moment is None else formats.minute(moment, timezone=timezone)
 
 
 def usd(nanos: int | None) -> float | None:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from dashboard.charts import AMBER, BLUE, GREY, RED, Option, Series, bars, lines, scale, starts
 from service.reporting.heatmap import HeatMap
 from service.reporting.measures import ERRORS, REFUSALS
@@ -88,26 +90,32 @@ def first_tokens(report: UsageReport) -> Option:
 
 
 def throughput(report: UsageReport, *, now: datetime) -> Option:
-    """Lines of requests and of tokens a minute; the bucket that is running counts as far as it has come."""
-    minutes = [_minutes(row, now) for row in report.rows]
-    tokens = [(row.measures.input_tokens or 0) + (row.measures.output_tokens or 0) for row in report.rows]
-    divisor, unit, decimals = scale(
-        round(max((t / m for t, m in zip(tokens, minutes, strict=True)), default=0))
-    )
-    shown = [
-        Series(
-            "Tokens a minute", tuple(t / m / divisor for t, m in zip(tokens, minutes, strict=True)), "#12a08b"
-        )
+    """A line of tokens a minute."""
+    rates = [
+        None
+        if minutes is None
+        else ((row.measures.input_tokens or 0) + (row.measures.output_tokens or 0)) / minutes
+        for row, minutes in _whole(report, now)
     ]
+    divisor, unit, decimals = scale(round(max((rate for rate in rates if rate is not None), default=0)))
+    values = tuple(None if rate is None else rate / divisor for rate in rates)
+    shown = [Series("Tokens a minute", values, "#12a08b")]
     return _from_zero(lines(report, shown, value_format=f"%,.{decimals}f{unit}", axis=f"{{value}}{unit}"))
 
 
 def request_rate(report: UsageReport, *, now: datetime) -> Option:
     """A line of requests a minute."""
-    values = tuple(row.measures.requests / _minutes(row, now) for row in report.rows)
+    values = tuple(
+        None if minutes is None else row.measures.requests / minutes for row, minutes in _whole(report, now)
+    )
     return _from_zero(
         lines(report, [Series("Requests a minute", values, BLUE)], value_format="%,.2f", axis="{value}")
     )
+
+
+def over(report: UsageReport, *, now: datetime) -> UsageReport:
+    """The report without the bucket that is running, and without those to come."""
+    return msgspec.structs.replace(report, rows=tuple(row for row in report.rows if row.end <= now))
 
 
 def endings(report: UsageReport) -> Option:
@@ -175,8 +183,20 @@ def _seconds(row: UsageRow, name: str) -> float | None:
     return None if value is None else value / 1000
 
 
-def _minutes(row: UsageRow, now: datetime) -> float:
-    return max(1.0, (min(row.end, now) - row.start).total_seconds() / _MINUTE_S)
+def _whole(report: UsageReport, now: datetime) -> list[tuple[UsageRow, float | None]]:
+    """The rows and the minutes of each; None for the one that is running, which would look like a dip or a peak.
+
+    Where nothing else has anything, as right after the start, the running one counts as far as it has come.
+    """
+    begun = any(row.measures.attempts for row in report.rows if row.end <= now)
+    return [
+        (row, None if row.end > now and begun else max(1.0, _minutes(row.start, min(row.end, now))))
+        for row in report.rows
+    ]
+
+
+def _minutes(since: datetime, until: datetime) -> float:
+    return (until - since).total_seconds() / _MINUTE_S
 
 
 def _percent(part: int | None, whole: int | None) -> float | None:

@@ -100,12 +100,13 @@ def _others(door: Door) -> None:
             seen = account.signed_in_at
             when = "never" if seen is None else formats.instant(seen, timezone=timezone)
             st.text(
-                f"{account.name} · {account.role} · {account.status} · last signed in: {when}",
+                f"{account.name} · {account.role} · {standing(account)} · last signed in: {when}",
                 width="stretch",
             )
             if account.id != viewer().id:
                 _change(door, account)
-    with st.expander("New account", icon=":material/person_add:"), st.form("new-account", border=False):
+    panel = controls.panel("New account", key="new-account-panel", icon=":material/person_add:")
+    with panel, st.form("new-account", border=False):
         grid = st.grid(2, min_column_width=200, gap="small")
         name = grid.text_input("Name", key="account-name").strip()
         role = grid.selectbox("Role", ROLES, index=ROLES.index("viewer"), key="account-role")
@@ -114,7 +115,14 @@ def _others(door: Door) -> None:
     made = act(lambda tx, by: door.accounts.create(tx, name=name, role=role, by=by))
     if made is not None:
         st.session_state[SHOWN_ONCE] = _address(made.link.token)
-        done("The account is made.")
+        done("The account is made.", then={"new-account-panel": False, "account-name": ""})
+
+
+def standing(account: Account) -> str:
+    """How an account stands; who came in by a link and has no password yet is not merely invited any more."""
+    if account.status == "invited" and account.signed_in_at is not None:
+        return "no password yet"
+    return account.status
 
 
 def _change(door: Door, account: Account) -> None:

@@ -5,6 +5,7 @@ import streamlit as st
 from dashboard import controlling
 from dashboard.acting import act, attempt, done, perform, require_admin
 from dashboard.context import current, viewer
+from dashboard.views import controls
 from dashboard.views.away import calmly
 from service.alerts.channel_registry import ChannelRecord
 from service.alerts.channel_values import NewChannel, Prepared, prepared
@@ -34,10 +35,10 @@ def draw() -> None:
 
 
 def _create() -> None:
-    with st.expander("New channel", icon=":material/add:"):
+    with controls.panel("New channel", key="new-channel-panel"):
         label = st.selectbox("Kind", list(KINDS), key="channel-kind")
         kind = KINDS[label]
-        with st.form("new-channel", border=False, clear_on_submit=True):
+        with st.form("new-channel", border=False):
             name = st.text_input("Name", key="channel-name").strip()
             url = routing_key = None
             if kind in ("apprise", "webhook"):
@@ -56,7 +57,8 @@ def _create() -> None:
         if made is not None:
             if made.signing_secret is not None:
                 st.session_state[SHOWN_ONCE] = made.signing_secret
-            done("The channel is made. Send a test message.")
+            empty = dict.fromkeys(("channel-name", "channel-url", "channel-key"), "")
+            done("The channel is made. Send a test message.", then={"new-channel-panel": False, **empty})
 
 
 def _make(new: NewChannel) -> Prepared | None:

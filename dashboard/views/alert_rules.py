@@ -3,15 +3,15 @@
 import msgspec
 import streamlit as st
 
-from dashboard import control_tables, controlling, data
+from dashboard import alert_tables, controlling, data
 from dashboard.acting import act, attempt, done, perform
 from dashboard.context import current, viewer
+from dashboard.views import alert_rule_form, controls
 from dashboard.views.away import calmly
 from service.alerts.metrics import METRICS
 from service.alerts.registry import mute_until
 from service.alerts.rules import Rule
-from service.alerts.values import NewRule
-from service.reporting.dimensions import ROLLUP
+from service.alerts.values import NewRule, RuleChanges, as_given
 
 MUTES = {"an hour": "1h", "a day": "1d", "a week": "7d", "thirty days": "30d"}
 
@@ -24,60 +24,30 @@ def draw() -> None:
 
 
 def _create() -> None:
-    with st.expander("New rule", icon=":material/add:", expanded=bool(st.session_state.get("rule-metric"))):
-        metric = METRICS[
-            st.selectbox("Watch", list(METRICS), key="rule-metric", index=list(METRICS).index("error_rate"))
-            or ""
-        ]
-        st.caption(f"{metric.says} Unit: {metric.unit}.")
+    with controls.panel("New rule", key="new-rule-panel"):
+        chosen = st.selectbox(
+            "Watch", list(METRICS), key="rule-metric", index=list(METRICS).index("error_rate")
+        )
+        metric = METRICS[chosen]
+        prefix = f"rule-{metric.name}"
+        st.caption(metric.says)
         with st.form("new-rule", border=False):
-            grid = st.grid(4, min_column_width=140, gap="small")
-            name = grid.text_input("Name", key="rule-name").strip()
-            warning = grid.number_input(
-                "Warning at", value=metric.warning, min_value=0.0, format="%g", key="rule-warning"
-            )
-            critical = grid.number_input(
-                "Critical at", value=metric.critical, min_value=0.0, format="%g", key="rule-critical"
-            )
-            window = grid.text_input(
-                "Window", value=metric.window or "", key="rule-window", disabled=metric.window is None
-            )
-            groups = grid.multiselect(
-                "Alert for each", list(ROLLUP), key="rule-groups", placeholder="All together"
-            )
-            fewest = grid.number_input(
-                "At least requests", value=metric.min_requests, min_value=0, key="rule-fewest"
-            )
-            known = {one.id: one.name for one in controlling.channels()}
-            told = grid.multiselect(
-                "Tell",
-                list(known),
-                format_func=known.__getitem__,
-                key="rule-told",
-                placeholder="Every channel",
-            )
+            typed = alert_rule_form.draw(alert_rule_form.blank(metric), metric=metric, prefix=prefix)
             with st.container(horizontal=True):
                 tried = st.form_submit_button("Try it on the last 30 days", icon=":material/history:")
                 made = st.form_submit_button("Create rule", type="primary")
         if not (tried or made):
             return
-        new = NewRule(
-            name=name or "a trial",
-            metric=metric.name,
-            group_by=list(groups),
-            window=window.strip() or None,
-            warning=warning or None,
-            critical=critical or None,
-            min_requests=int(fewest),
-            channels=list(told),
-        )
+        new = NewRule(**{**typed.fields(), "name": typed.name or "a trial"}, metric=metric.name)
         if tried:
             _preview(new)
-        elif (
-            act(lambda tx, by: current().registries.alerts.rules.create(tx, _named(new, name), by=by))
-            is not None
+        elif perform(
+            lambda tx, by: current().registries.alerts.rules.create(tx, _named(new, typed.name), by=by)
         ):
-            done("The rule is made; it is evaluated from now on.")
+            done(
+                "The rule is made; it is evaluated from now on.",
+                then={"new-rule-panel": False, **alert_rule_form.empty(metric.name, prefix=prefix)},
+            )
 
 
 def _named(new: NewRule, name: str) -> NewRule:
@@ -100,8 +70,7 @@ def _preview(new: NewRule) -> None:
         icon=":material/history:",
     )
     if found:
-        shown = control_tables.raised(found, timezone=timezone)
-        st.dataframe(shown.table(), column_config=shown.config, hide_index=True, key="raised")
+        controls.table(alert_tables.raised(found, timezone=timezone), key="raised")
 
 
 @calmly
@@ -112,29 +81,25 @@ def _list() -> None:
         return
     names = {one.id: one.name for one in controlling.channels()}
     timezone = current().reporting_timezone
-    shown = control_tables.rules(found, channels=names, now=data.now(), timezone=timezone)
-    state = st.dataframe(
-        shown.table(),
-        column_config=shown.config,
-        hide_index=True,
-        placeholder="",
-        height="content",
-        on_select="rerun",
-        selection_mode="single-row",
-        key="rules",
+    may_act = viewer().may_act
+    shown = alert_tables.rules(found, channels=names, now=data.now(), timezone=timezone)
+    state = controls.table(
+        shown, key="rules", height="content", placeholder="", **controls.choosing(rows=may_act)
     )
-    if not viewer().may_act:
+    if not may_act:
         return
-    if state.selection.rows:
-        _change(found[state.selection.rows[0]])
+    row = controls.chosen_row(state)
+    if row is None or row >= len(found):
+        st.caption("Choose a row to change, mute or delete its rule.")
     else:
-        st.caption("Choose a row to mute, change or delete its rule.")
+        _change(found[row])
 
 
 def _change(rule: Rule) -> None:
     registry = current().registries.alerts.rules
     with st.container(border=True):
         st.text(f"{rule.name} · {rule.id}")
+        _edit(rule)
         with st.container(horizontal=True, vertical_alignment="bottom"):
             length = st.selectbox("Mute for", list(MUTES), key=f"mute-for-{rule.id}", width=150)
             if st.button("Mute", icon=":material/notifications_off:", key=f"mute-{rule.id}"):
@@ -148,3 +113,16 @@ def _change(rule: Rule) -> None:
             delete = st.button("Delete", icon=":material/delete:", disabled=not sure, key=f"delete-{rule.id}")
             if delete and perform(lambda tx, by: registry.delete(tx, rule.id, by=by)):
                 done("The rule is deleted, and its alerts end.")
+
+
+def _edit(rule: Rule) -> None:
+    """The rule's own form. It is drawn anew after every change, with what holds then."""
+    metric, prefix = rule.measured, f"edit-{rule.id}-{rule.updated_at:%H%M%S%f}"
+    st.caption(f"{metric.says} What a rule watches stays; for something else make another one.")
+    with st.form(f"form-{prefix}", border=False):
+        typed = alert_rule_form.draw(as_given(rule), metric=metric, prefix=prefix)
+        if not st.form_submit_button("Save rule", type="primary"):
+            return
+    registry, changes = current().registries.alerts.rules, RuleChanges(**typed.fields())
+    if perform(lambda tx, by: registry.update(tx, rule.id, changes=changes, by=by)):
+        done("The rule is changed; it is evaluated so from now on.")

@@ -2,9 +2,10 @@
 
 from datetime import timedelta
 
+import msgspec
 import streamlit as st
 
-from dashboard import control_tables, controlling, data, formats
+from dashboard import audit_table, called, controlling, data, formats
 from dashboard.acting import attempt
 from dashboard.context import current
 from dashboard.views import controls
@@ -63,19 +64,40 @@ def _log() -> None:
     if not found:
         st.info("No entry matches.", icon=":material/history_edu:")
         return
-    shown = control_tables.audit(found, timezone=current().reporting_timezone)
-    st.dataframe(
-        shown.table(),
-        column_config=shown.config,
-        hide_index=True,
-        placeholder=formats.UNKNOWN,
-        height="content" if len(found) <= PAGE_ROWS // 4 else 720,
+    names = called.budgets()
+    shown = audit_table.audit(found, names=names, timezone=current().reporting_timezone)
+    state = controls.table(
+        shown,
         key="audit",
+        height="content" if len(found) <= PAGE_ROWS // 4 else 720,
+        **controls.choosing(rows=True),
     )
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         more = " The newest ones; narrow the filters for others." if len(found) == PAGE_ROWS else ""
-        st.caption(f"{len(found)} entries.{more}", width="content")
+        st.caption(f"{len(found)} entries.{more} Choose a row to read the whole entry.", width="content")
         controls.downloads(shown, name="audit")
+    row = controls.chosen_row(state)
+    if row is not None and row < len(found):
+        _whole(found[row])
+
+
+def _whole(entry: AuditedChange) -> None:
+    """One entry with everything it holds."""
+    with st.container(border=True):
+        at = formats.instant(entry.at, timezone=current().reporting_timezone)
+        kind = entry.actor.kind.replace("_", " ")
+        where = "" if entry.actor.address is None else f" from {entry.actor.address}"
+        st.text(f"No. {entry.seq} · {at} · {entry.action}")
+        st.text(f"{entry.actor.name} ({kind}){where} · {entry.target.kind} {entry.target.name}")
+        left, right = st.columns(2, gap="medium")
+        for place, label, values in ((left, "Before", entry.before), (right, "After", entry.after)):
+            with place:
+                st.markdown(f"**{label}**")
+                if values is None:
+                    st.caption("Nothing.")
+                else:
+                    text = msgspec.json.format(msgspec.json.encode(values), indent=2).decode()
+                    st.code(text, language="json", wrap_lines=True)
 
 
 def _entries(wanted: AuditFilter) -> tuple[AuditedChange, ...]:

@@ -1,12 +1,13 @@
 """Budgets: what is spent and held of each, when it resets or runs out, and its history. Administrators change them."""
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import msgspec
 import streamlit as st
 from sqlalchemy import Connection
 
-from dashboard import control_tables, controlling, data, formats
+from dashboard import budget_words, control_tables, controlling, data, formats
 from dashboard.acting import act, announce, done
 from dashboard.context import current, viewer
 from dashboard.controlling import BudgetStanding
@@ -18,6 +19,7 @@ from service.budgets.windows import WINDOWS
 from service.pricing.money import format_usd
 
 WHOLE_TABLE_ROWS = 16
+BAR_HEIGHT = 74
 
 
 def show() -> None:
@@ -30,7 +32,7 @@ def show() -> None:
 
 
 def _create() -> None:
-    with st.expander("New budget", icon=":material/add:"), st.form("new-budget", border=False):
+    with controls.panel("New budget", key="new-budget-panel"), st.form("new-budget", border=False):
         grid = st.grid(4, min_column_width=140, gap="small")
         kind = grid.selectbox(
             "Scope", SCOPE_KINDS, key="new-scope", format_func=lambda text: text.replace("_", " ")
@@ -59,7 +61,10 @@ def _create() -> None:
         models=[part.strip() for part in models.split(",") if part.strip()] or None,
     )
     if act(lambda tx, by: current().registries.budgets.create(tx, _by_id(tx, new), by=by)) is not None:
-        done("The budget is made. Relays keep to it within two seconds.")
+        done(
+            "The budget is made. Relays keep to it within two seconds.",
+            then={"new-budget-panel": False, "new-id": "", "new-limit": "", "new-models": ""},
+        )
 
 
 def _by_id(tx: Connection, new: NewBudget) -> NewBudget:
@@ -84,26 +89,55 @@ def _table() -> None:
     days = [controlling.exhaustion(one) for one in found]
     timezone = current().reporting_timezone
     shown = control_tables.budgets(found, names=names, days=days, timezone=timezone)
-    state = st.dataframe(
-        shown.table(),
-        column_config=shown.config,
-        hide_index=True,
-        placeholder=formats.UNKNOWN,
-        height="content" if len(found) <= WHOLE_TABLE_ROWS else "auto",
-        on_select="rerun",
-        selection_mode="single-row",
+    state = controls.table(
+        shown,
         key="budgets",
+        height="content" if len(found) <= WHOLE_TABLE_ROWS else "auto",
+        **controls.choosing(rows=True),
     )
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.caption("Choose a row for its history and to change it.", width="content")
+        more = " and to change it" if viewer().may_act else ""
+        st.caption(f"Choose a row for its history{more}.", width="content")
         controls.downloads(shown, name="budgets")
-    if state.selection.rows:
-        chosen = found[state.selection.rows[0]]
+    _notices(found, names)
+    row = controls.chosen_row(state)
+    if row is not None and row < len(found):
+        chosen = found[row]
         with st.container(border=True):
             st.text(f"{control_tables.whose(chosen, names=names)} · {chosen.stored.budget.id}")
+            _division(chosen)
             if viewer().may_act:
                 _change(chosen)
             _history(chosen, timezone)
+
+
+def _notices(found: Sequence[BudgetStanding], names: Mapping[str, str]) -> None:
+    """Why a budget refuses although little of it is spent, and which ones are about to."""
+    if any(one.stored.budget.mode == "hard" for one in found):
+        st.caption(
+            "A hard budget refuses a request whose largest possible cost does not fit into what is left. What requests "
+            "that are running may still cost is held until they end, so left is neither spent nor held."
+        )
+    for sentence in budget_words.tight(found, names=names):
+        with st.container(border=True):
+            mark, text = st.columns([1, 7], gap="small", vertical_alignment="center")
+            mark.badge("little left", icon=":material/warning:", color="orange")
+            with text:
+                controls.prose(sentence)
+
+
+def _division(chosen: BudgetStanding) -> None:
+    """Spent, held and left as one bar, and each of them exactly."""
+    stands = chosen.standing
+    parts = {"Spent": stands.spent_nanos, "Held": stands.held_nanos, "Left": stands.remaining_nanos}
+    st.echarts_chart(
+        budget_words.division(parts, limit_nanos=stands.limit_nanos),
+        height=BAR_HEIGHT,
+        key="division",
+        alt="What is spent, held and left",
+    )
+    amounts = [f"{label.lower()} {formats.usd(nanos)}" for label, nanos in parts.items()]
+    st.text(f"Of {formats.usd(stands.limit_nanos)}: {', '.join(amounts)}.")
 
 
 def _change(chosen: BudgetStanding) -> None:
@@ -127,7 +161,7 @@ def _change(chosen: BudgetStanding) -> None:
             )
             changes = msgspec.structs.replace(BudgetChanges(), temporary_raise=raised)
             if act(lambda tx, by: registry.update(tx, budget.id, changes=changes, by=by)) is not None:
-                done("The limit is raised for a while.")
+                done("The limit is raised for a while.", then={f"raise-of-{budget.id}": ""})
     with st.container(horizontal=True, vertical_alignment="center"):
         if budget.raised is not None and budget.raised.until > data.now():
             text = formats.escaped(formats.usd(budget.raised.amount_nanos))
@@ -150,4 +184,4 @@ def _history(chosen: BudgetStanding, timezone: str) -> None:
         return
     st.markdown("**History**")
     shown = control_tables.periods(found, budget=budget, timezone=timezone)
-    st.dataframe(shown.table(), column_config=shown.config, hide_index=True, key="periods")
+    controls.table(shown, key="periods")

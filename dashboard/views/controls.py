@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
 from html import escape
+from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 import streamlit as st
@@ -138,6 +139,35 @@ def notice(*dropped: str | None) -> None:
 
 def _words(names: Iterable[str]) -> str:
     return " and ".join(f"“{name}”" for name in names)
+
+
+def table(shown: Shown, *, key: str, **options: Any) -> Any:
+    """Draw a table; *options* are those of `st.dataframe`. Returns what is chosen in it, where it can be chosen."""
+    return st.dataframe(
+        shown.table(),
+        column_config=shown.config,
+        column_order=shown.order,
+        row_height=shown.row_height,
+        hide_index=True,
+        key=key,
+        **{"placeholder": formats.UNKNOWN, **options},
+    )
+
+
+def panel(label: str, *, key: str, icon: str = ":material/add:") -> Any:
+    """A form that unfolds; `acting.done` folds it by its key."""
+    return st.expander(label, icon=icon, key=key, on_change="rerun")
+
+
+def choosing(*, rows: bool) -> dict[str, Any]:
+    """The options of a table in which a row can be chosen, if *rows*."""
+    return {"on_select": "rerun", "selection_mode": "single-row"} if rows else {}
+
+
+def chosen_row(state: Any) -> int | None:
+    """The row that is chosen in a table, if any."""
+    found = state.selection.rows if hasattr(state, "selection") else ()
+    return found[0] if found else None
 
 
 def downloads(shown: Shown, *, name: str) -> None:

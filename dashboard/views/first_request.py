@@ -3,7 +3,8 @@
 import streamlit as st
 
 from dashboard import data
-from dashboard.context import current
+from dashboard.context import current, viewer
+from dashboard.navigation import KEYS, all_pages
 from dashboard.snippets import snippets
 from dashboard.views.away import calmly
 
@@ -15,8 +16,12 @@ def show() -> None:
     st.header("Send the first request", anchor=False)
     st.write(
         "Point a client at the relay: set its base URL and a virtual key. `tollkeeper up` printed a key when it first "
-        "started; `tollkeeper keys create --name my-app` makes another one."
+        "started; make another one on the page Keys, or with `tollkeeper keys create --name my-app`."
+        if viewer().may_act
+        else "Point a client at the relay: set its base URL and a virtual key, which an administrator makes."
     )
+    if viewer().may_act:
+        st.page_link(all_pages()[KEYS], label="Make a key on the page Keys", icon=":material/key:")
     samples = snippets(current().relay_url)
     for tab, sample in zip(st.tabs([sample.client for sample in samples]), samples, strict=True):
         tab.code(sample.code, language=sample.language)

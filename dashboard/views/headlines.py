@@ -192,12 +192,20 @@ def metrics(
             "label": one.label,
             "value": one.write(total),
             **_delta(one, _change(one, total, before=before, chosen=chosen)),
-            "chart_data": [one.of(bucket) or 0 for bucket in buckets],
+            "chart_data": _small_chart(one, buckets),
             "chart_type": "area",
             "help": f"{one.explain(total)} {_comparison(before, chosen)}",
         }
         for one in HEADLINES
     ]
+
+
+def _small_chart(one: Headline, buckets: Sequence[Facts]) -> list[float]:
+    """What the buckets have; amounts and counts are nothing where nothing was, shares and times are not known there."""
+    values = [one.of(bucket) for bucket in buckets]
+    if one.compared == "per time":
+        return [value or 0 for value in values]
+    return [value for value in values if value is not None]
 
 
 def _delta(one: Headline, change: str | None) -> dict[str, Any]:

@@ -64,9 +64,11 @@ def _checks() -> None:
     problems = sum(finding.status == "problem" for finding in found)
     warnings = sum(finding.status == "warning" for finding in found)
     if problems:
-        st.error(f"{problems} of {len(found)} checks found a problem.", icon=":material/error:")
+        said = "1 check found a problem" if problems == 1 else f"{problems} checks found a problem"
+        st.error(f"{said}, of {len(found)}.", icon=":material/error:")
     elif warnings:
-        st.warning(f"{warnings} of {len(found)} checks have a remark.", icon=":material/warning:")
+        said = "1 check has a remark" if warnings == 1 else f"{warnings} checks have a remark"
+        st.warning(f"{said}, of {len(found)}.", icon=":material/warning:")
     else:
         st.success(f"All {len(found)} checks passed.", icon=":material/check_circle:")
     _list(found)
@@ -96,9 +98,8 @@ def _list(found: list[Finding]) -> None:
     with st.container(border=True, gap="small"):
         for finding in sorted(found, key=lambda one: _WORST_FIRST.index(one.status)):
             icon, color = _MARKS[finding.status]
-            left, right = st.columns([1, 3], gap="small", vertical_alignment="center")
-            with left, st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                st.badge(finding.status, icon=icon, color=color)
-                st.text(finding.check, width="content")
-            with right:
-                controls.prose(finding.detail)
+            mark, name, detail = st.columns([1, 1.2, 6], gap="small", vertical_alignment="center")
+            mark.badge(finding.status, icon=icon, color=color)
+            name.text(finding.check)
+            with detail:
+                controls.prose(finding.detail.replace("`", ""))

@@ -18,6 +18,11 @@ from service.keys.values import KeyChanges, Limits, parse_duration, parse_expiry
 SHOWN_ONCE = "key-shown-once"
 LIMITS = {"rpm": "Requests a minute", "tpm": "Tokens a minute", "concurrency": "Requests at once"}
 WHOLE_TABLE_ROWS = 16
+EMPTY = {
+    **dict.fromkeys(("new-key-name", "new-key-models", "new-key-expires", "new-key-budget"), ""),
+    **{f"new-key-{limit}": None for limit in LIMITS},
+}
+"""The form of a new key before anything is typed; the project stays, the next key is often of the same."""
 
 
 def show() -> None:
@@ -47,7 +52,7 @@ def _shown_once() -> None:
 
 def _create() -> None:
     with (
-        st.expander("New key", icon=":material/add:", key="new-key-panel"),
+        controls.panel("New key", key="new-key-panel"),
         st.form("new-key", border=False, clear_on_submit=False),
     ):
         grid = st.grid(3, min_column_width=170, gap="small")
@@ -69,7 +74,7 @@ def _create() -> None:
     )
     if made is not None:
         st.session_state[SHOWN_ONCE] = made
-        done("The key is made.")
+        done("The key is made.", then={"new-key-panel": False, **EMPTY})
 
 
 def _made(  # noqa: PLR0913  (one argument for each field of the form)
@@ -102,61 +107,74 @@ def _table() -> None:
         st.info("There is no key yet. An application needs one to use the relay.", icon=":material/key:")
         return
     shown = control_tables.keys(found, now=data.now(), timezone=current().reporting_timezone)
-    state = st.dataframe(
-        shown.table(),
-        column_config=shown.config,
-        hide_index=True,
-        placeholder=formats.UNKNOWN,
-        height="content" if len(found) <= WHOLE_TABLE_ROWS else "auto",
-        on_select="rerun",
-        selection_mode="single-row",
+    state = controls.table(
+        shown,
         key="keys",
+        height="content" if len(found) <= WHOLE_TABLE_ROWS else "auto",
+        **controls.choosing(rows=True),
     )
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.caption("Spend and requests are those of the last thirty days.", width="content")
+        what = "change, rotate or revoke it" if viewer().may_act else "see all of it"
+        st.caption(
+            f"Spend and requests are those of the last thirty days. Choose a key to {what}.", width="content"
+        )
         controls.downloads(shown, name="keys")
-    if state.selection.rows:
-        chosen = found[state.selection.rows[0]]
-        if viewer().may_act and chosen.key.revoked_at is None:
-            _change(chosen)
-    elif viewer().may_act:
-        st.caption("Choose a row to change, rotate or revoke its key.")
+    row = controls.chosen_row(state)
+    if row is not None and row < len(found):
+        with st.container(border=True):
+            _facts(found[row])
+            if viewer().may_act and found[row].key.revoked_at is None:
+                _change(found[row])
+
+
+def _facts(chosen: KeyUse) -> None:
+    """What the table has no room for."""
+    key, timezone = chosen.key, current().reporting_timezone
+    st.text(f"{key.name} · {key.id}")
+    instants = {"Created": key.created_at, "Last used": chosen.last_used, "Expires": key.expires_at}
+    if key.revoked_at is not None:
+        instants["Revoked"] = key.revoked_at
+    facts = {
+        label: "never" if at is None else formats.instant(at, timezone=timezone)
+        for label, at in instants.items()
+    }
+    facts["Models"] = ", ".join(key.models) if key.models else "all"
+    facts["Limits"] = control_tables.limits(key.limits) or "none"
+    st.text("\n".join(f"{label}: {value}" for label, value in facts.items()))
 
 
 def _change(chosen: KeyUse) -> None:
     key, registries = chosen.key, current().registries
-    with st.container(border=True):
-        st.text(f"{key.name} · {key.id}")
-        with st.form("change-key", border=False):
-            grid = st.grid(3, min_column_width=170, gap="small")
-            name = grid.text_input("Name", value=key.name, key=f"name-{key.id}")
-            project = grid.text_input("Project", value=key.project, key=f"project-{key.id}")
-            models = grid.text_input(
-                "Models", value=", ".join(key.models or ()), placeholder="All", key=f"models-{key.id}"
+    with st.form("change-key", border=False):
+        grid = st.grid(3, min_column_width=170, gap="small")
+        name = grid.text_input("Name", value=key.name, key=f"name-{key.id}")
+        project = grid.text_input("Project", value=key.project, key=f"project-{key.id}")
+        models = grid.text_input(
+            "Models", value=", ".join(key.models or ()), placeholder="All", key=f"models-{key.id}"
+        )
+        given = {
+            limit: grid.number_input(
+                label, min_value=1, step=1, value=(key.limits or {}).get(limit), key=f"{limit}-{key.id}"
             )
-            given = {
-                limit: grid.number_input(
-                    label, min_value=1, step=1, value=(key.limits or {}).get(limit), key=f"{limit}-{key.id}"
+            for limit, label in LIMITS.items()
+        }
+        if st.form_submit_button("Save"):
+            saved = act(
+                lambda tx, by: registries.keys.update(
+                    tx,
+                    key.id,
+                    changes=KeyChanges(
+                        name=name.strip(),
+                        project=project.strip(),
+                        models=_models(models),
+                        limits=_limits(given),
+                    ),
+                    by=by,
                 )
-                for limit, label in LIMITS.items()
-            }
-            if st.form_submit_button("Save"):
-                saved = act(
-                    lambda tx, by: registries.keys.update(
-                        tx,
-                        key.id,
-                        changes=KeyChanges(
-                            name=name.strip(),
-                            project=project.strip(),
-                            models=_models(models),
-                            limits=_limits(given),
-                        ),
-                        by=by,
-                    )
-                )
-                if saved is not None:
-                    done("The key is changed.")
-        _rotate_or_revoke(key.id)
+            )
+            if saved is not None:
+                done("The key is changed.")
+    _rotate_or_revoke(key.id)
 
 
 def _rotate_or_revoke(key_id: str) -> None:

@@ -8,11 +8,11 @@ from datetime import datetime
 
 import streamlit as st
 
-from dashboard import charts, data, formats, spending, tables
+from dashboard import charts, data, formats, spending
 from dashboard.names import DIMENSIONS, Named
-from dashboard.navigation import REQUESTS, all_pages, open_request
+from dashboard.navigation import REQUESTS, all_pages
 from dashboard.periods import Period, Range
-from dashboard.views import controls, first_request, headlines, outlook
+from dashboard.views import clicks, controls, first_request, headlines, outlook
 from dashboard.views.away import calmly
 from dashboard.views.headlines import Facts
 from service.reporting.rows import RequestFilter
@@ -52,7 +52,9 @@ def _figures(chosen: Range) -> None:
         since=period.since, until=period.until, interval=period.interval, timezone=chosen.timezone
     )
     report, saved = data.live_usage(query), spending.cache_savings(query)
-    buckets = [Facts(row.measures, saved.by_start.get(row.start, Savings())) for row in report.rows]
+    # what is running is left out of the small charts: it would look like a dip
+    rows = [row for row in report.rows if row.end <= data.now()] or report.rows
+    buckets = [Facts(row.measures, saved.by_start.get(row.start, Savings())) for row in rows]
     grid = st.grid(4, min_column_width=150, gap="small", key="figures")
     shown = headlines.metrics(
         Facts(report.total, saved.total), buckets=buckets, before=_before(period), chosen=period
@@ -114,15 +116,4 @@ def _latest(timezone: str) -> None:
         st.subheader("Latest requests", anchor=False, width="content")
         st.page_link(all_pages()[REQUESTS], label="All requests", icon=":material/arrow_forward:")
     page = data.requests(RequestFilter(), limit=LATEST)
-    shown = tables.log(page.data, timezone=timezone)
-    state = st.dataframe(
-        shown.table(),
-        column_config=shown.config,
-        hide_index=True,
-        placeholder=formats.UNKNOWN,
-        on_select="rerun",
-        selection_mode="single-cell",
-        key="latest",
-    )
-    if state.selection.cells:
-        open_request(page.data[state.selection.cells[0][0]]["request_id"])
+    clicks.table(page.data, timezone=timezone, key="latest")

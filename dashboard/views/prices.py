@@ -13,6 +13,7 @@ from service.audit.actor import Actor
 from service.pricing.override import override_card
 from service.pricing.upkeep import SetPrices
 from service.reporting.dimensions import require_storable
+from service.reporting.figures import Measures
 from service.reporting.unpriced import UnpricedModel
 from service.reporting.usage import UsageQuery
 
@@ -29,17 +30,22 @@ def show() -> None:
     """The page."""
     announce()
     controls.title("Prices")
-    _coverage()
-    _unpriced()
+    total = _total()
+    _coverage(total)
+    _unpriced(total)
     _book()
     reprice.draw()
 
 
-@calmly
-def _coverage() -> None:
-    """How much of the last thirty days has a price."""
+def _total() -> Measures:
+    """The last thirty days."""
     now = data.now()
-    total = data.usage(UsageQuery(since=now - pricing.UNPRICED_SINCE, until=now, percentiles=False)).total
+    return data.usage(UsageQuery(since=now - pricing.UNPRICED_SINCE, until=now, percentiles=False)).total
+
+
+@calmly
+def _coverage(total: Measures) -> None:
+    """How much of the last thirty days has a price."""
     figures = {
         "Coverage, 30 days": formats.percent(total.coverage),
         "Priced": formats.count(total.cost_status["priced"]),
@@ -60,30 +66,32 @@ def _coverage() -> None:
 
 
 @calmly
-def _unpriced() -> None:
+def _unpriced(total: Measures) -> None:
     found = pricing.unpriced()
     st.subheader("Used without a price", anchor=False)
+    rest = price_tables.remainder(total, found)
     if not found:
-        st.caption(":material/check_circle: Everything that was used in the last thirty days has a price.")
+        st.caption(rest)
         return
+    if rest:
+        st.caption(rest)
     shown = price_tables.unpriced(found, timezone=current().reporting_timezone)
     may_act = viewer().may_act
-    state = st.dataframe(
-        shown.table(),
-        column_config=shown.config,
-        hide_index=True,
-        height="content" if len(found) <= WHOLE_TABLE_ROWS else "auto",
-        on_select="rerun",
-        selection_mode="single-row",
-        selection_default={"selection": {"rows": [0]}} if may_act else None,
+    chosen = {**controls.choosing(rows=True), "selection_default": {"selection": {"rows": [0]}}}
+    state = controls.table(
+        shown,
         key="unpriced",
+        height="content" if len(found) <= WHOLE_TABLE_ROWS else "auto",
+        **(chosen if may_act else {}),
     )
     if not may_act:
         st.caption("An administrator can set their prices here.")
-    elif state.selection.rows:
-        _override(found[state.selection.rows[0]])
-    else:
+        return
+    row = controls.chosen_row(state)
+    if row is None or row >= len(found):
         st.caption("Choose a row to set its price.")
+    else:
+        _override(found[row])
 
 
 def _override(model: UnpricedModel) -> None:
@@ -104,7 +112,10 @@ def _override(model: UnpricedModel) -> None:
         else {"model": model.model, "provider": model.provider}
     )
     if act(lambda tx, by: _set(tx, fields, by=by)) is not None:
-        done("The price is set. Past requests keep their cost until they are repriced, below.")
+        done(
+            "The price is set. Past requests keep their cost until they are repriced, below.",
+            then=dict.fromkeys((f"new-{name}" for name in _RATES), ""),
+        )
 
 
 def _set(tx: Connection, fields: dict[str, str], *, by: Actor) -> SetPrices:
@@ -129,15 +140,12 @@ def _book() -> None:
         st.caption("No price matches.")
         return
     shown = price_tables.prices(found.prices, now=data.now())
-    st.dataframe(
-        shown.table(), column_config=shown.config, hide_index=True, placeholder="", height=420, key="book"
-    )
+    controls.table(shown, key="book", height=420, placeholder="")
     count = len(found.prices)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.caption(
-            f"The latest {count} of more; search for a model." if found.more else f"{count} prices.",
-            width="content",
-        )
+        plural = "price" if count == 1 else "prices"
+        said = f"The latest {count} of more; search for a model." if found.more else f"{count} {plural}."
+        st.caption(said, width="content")
         controls.downloads(shown, name="prices")
 
 

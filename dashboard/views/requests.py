@@ -2,9 +2,8 @@
 
 import streamlit as st
 
-from dashboard import data, exports, formats, tables
-from dashboard.navigation import open_request
-from dashboard.views import controls, first_request, log_filters
+from dashboard import data, exports
+from dashboard.views import clicks, controls, first_request, log_filters
 from dashboard.views.away import calmly
 from service.errors import InvalidInputError
 from service.reporting.rows import Page, RequestFilter
@@ -56,19 +55,7 @@ def _log(wanted: RequestFilter, timezone: str) -> None:
     if not page.data:
         st.info("No request matches. Choose a longer time range, or fewer filters.")
         return
-    shown = tables.log(page.data, timezone=timezone)
-    state = st.dataframe(
-        shown.table(),
-        column_config=shown.config,
-        hide_index=True,
-        placeholder=formats.UNKNOWN,
-        height="content",
-        on_select="rerun",
-        selection_mode="single-cell",
-        key="log",
-    )
-    if state.selection.cells:
-        open_request(page.data[state.selection.cells[0][0]]["request_id"])
+    clicks.table(page.data, timezone=timezone, key="log", height="content")
     _pager(page)
 
 

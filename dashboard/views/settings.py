@@ -37,6 +37,13 @@ def show() -> None:
         st.caption("No setting matches.")
         return
     shown = settings_table.table(rows)
-    st.dataframe(
-        shown.table(), column_config=shown.config, hide_index=True, height="content", key="settings-table"
-    )
+    state = controls.table(shown, key="settings-table", height="content", **controls.choosing(rows=True))
+    row = controls.chosen_row(state)
+    if row is None or row >= len(rows):
+        st.caption("Choose a row to read all of it.")
+        return
+    setting, value, origin, meaning = rows[row]
+    with st.container(border=True):
+        st.text(setting)
+        st.code(value, language=None, wrap_lines=True)
+        controls.prose(f"{meaning} ({origin})")

@@ -5,7 +5,6 @@ from html import escape
 import streamlit as st
 
 from dashboard.context import current
-from dashboard.door import SignedOutError
 from dashboard.gate import LOGIN
 
 
@@ -21,7 +20,7 @@ def draw() -> None:
         st.caption("Administrator" if found.account.role == "admin" else "Viewer: may look, not change")
         if st.button("Sign out", icon=":material/logout:", key="sign-out", width="stretch"):
             door.end(found)
-            raise SignedOutError
+            st.rerun()
 
 
 def gone() -> None:

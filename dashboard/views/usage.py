@@ -22,6 +22,15 @@ CHART_HEIGHT = 230
 HEAT_HEIGHT = 240
 NARROWING = ("key", "model", "project", "upstream")
 LONGEST_HEAT_DAYS = 92
+REQUEST_RATE, TOKEN_RATE = "Requests a minute", "Tokens a minute"
+_PERCENTILES = "Percentiles are read from a histogram: usually within a few percent, at most 26 % off."
+_RUNNING = "Without the part that is still running: what is not over yet would look like a dip."
+_HELPS = {
+    "Latency": _PERCENTILES,
+    "First token of streams": _PERCENTILES,
+    REQUEST_RATE: _RUNNING,
+    TOKEN_RATE: _RUNNING,
+}
 MEASURES: Mapping[str, tuple[Callable[[Measures], int | None], str, float]] = {
     "Requests": (lambda row: row.requests, "requests an hour", 1),
     "Tokens": (lambda row: (row.input_tokens or 0) + (row.output_tokens or 0), "tokens an hour", 1),
@@ -117,18 +126,13 @@ def _tokens_and_speed(report: UsageReport) -> None:
         "Shares": usage_charts.shares(report),
         "Latency": usage_charts.durations(report),
         "First token of streams": usage_charts.first_tokens(report),
-        "Requests a minute": usage_charts.request_rate(report, now=now),
-        "Tokens a minute": usage_charts.throughput(report, now=now),
+        REQUEST_RATE: usage_charts.request_rate(report, now=now),
+        TOKEN_RATE: usage_charts.throughput(report, now=now),
     }
     grid = st.grid(2, min_column_width=340, gap="small")
     for title, option in cards.items():
         with grid.cell(), st.container(border=True):
-            st.markdown(
-                f"**{title}**",
-                help="Percentiles are read from a histogram: usually within a few percent, at most 26 % off."
-                if title in ("Latency", "First token of streams")
-                else None,
-            )
+            st.markdown(f"**{title}**", help=_HELPS.get(title))
             st.echarts_chart(option, height=CHART_HEIGHT, key=title, alt=f"{title} over time")
 
 
@@ -202,7 +206,7 @@ def _week(chosen: Range, query: UsageQuery) -> None:
             return
         of, unit, divisor = MEASURES[label or "Requests"]
         hourly = data.usage(msgspec.structs.replace(query, interval="hour", percentiles=False))
-        found = heat_map(hourly, of=of, now=data.now())
+        found = heat_map(usage_charts.over(hourly, now=data.now()), of=of, now=data.now())
         cells = tuple(
             tuple(None if value is None else value / divisor for value in row) for row in found.cells
         )
@@ -214,7 +218,7 @@ def _week(chosen: Range, query: UsageQuery) -> None:
             alt="Averages by weekday and hour",
         )
         peak = found.peak
-        said = f"Averages on the clock of {chosen.timezone}"
+        said = f"Averages of whole hours on the clock of {chosen.timezone}, without the one that is running"
         if peak is not None:
             said += f"; the peak is {usage_charts.WEEKDAYS[peak[0]]} at {peak[1]:02}:00"
         st.caption(f"{said}.")

@@ -3,13 +3,15 @@
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
-from dashboard import charts
+from dashboard import charts, usage_charts
 from dashboard.names import Named
+from service.reporting.figures import Sums, figures
 from service.reporting.intervals import Interval
 from service.reporting.rows import RequestFilter, list_requests
-from service.reporting.usage import UsageQuery, UsageReport, usage_report
+from service.reporting.usage import UsageQuery, UsageReport, UsageRow, usage_report
 from service.store.engine import Store
 from tests.dashboard.conftest import DAYS
 from tests.support.records import START
@@ -115,3 +117,60 @@ def test_an_attempt_of_unknown_length_has_no_bar() -> None:
 def test_a_first_token_later_than_the_end_ends_with_it() -> None:
     series = charts.timeline([attempt(duration_ms=10.0, overhead_ms=20.0, ttft_ms=30.0)])["series"]
     assert [one["data"] for one in series] == [[0.0], [10.0], [0.0], [0.0]]
+
+
+def line(*values: float | None) -> dict[str, Any]:
+    """A line through a report of as many hours as there are values."""
+    rows = tuple(hour(number) for number in range(len(values)))
+    report = UsageReport(
+        since=rows[0].start,
+        until=rows[-1].end,
+        interval="hour",
+        timezone="UTC",
+        group_by=(),
+        rows=rows,
+        total=rows[0].measures,
+    )
+    drawn = charts.lines(report, [charts.Series("A", values)], value_format="%.2f", axis="{value}")
+    found: dict[str, Any] = drawn["series"][0]
+    return found
+
+
+def hour(number: int, *, requests: int = 0) -> UsageRow:
+    start = START + number * timedelta(hours=1)
+    measures = msgspec.structs.replace(figures(Sums()), requests=requests, attempts=requests)
+    return UsageRow(start=start, end=start + timedelta(hours=1), dimensions={}, measures=measures)
+
+
+def test_a_line_of_few_points_shows_them() -> None:
+    found = line(None, None, 3.0)
+    assert found["showSymbol"] is True
+    assert found["symbolSize"] > 0
+    assert found["data"] == [None, None, 3.0]
+
+
+def test_a_point_between_gaps_of_a_long_line_is_a_dot() -> None:
+    found = line(1.0, 2.0, 3.0, None, 5.0, None, 7.0, 8.0, 9.0)
+    assert [value["value"] for value in found["data"] if isinstance(value, dict)] == [5.0]
+    assert found["showSymbol"] is True
+    assert found["symbol"] == "none"
+    assert line(*map(float, range(9)))["showSymbol"] is False
+
+
+def test_the_running_hour_is_no_dip_in_a_rate() -> None:
+    rows = (hour(0, requests=60), hour(1, requests=120), hour(2, requests=1))
+    report = UsageReport(
+        since=rows[0].start,
+        until=rows[-1].end,
+        interval="hour",
+        timezone="UTC",
+        group_by=(),
+        rows=rows,
+        total=rows[0].measures,
+    )
+    now = rows[2].start + timedelta(minutes=20)
+    assert usage_charts.request_rate(report, now=now)["series"][0]["data"] == [1.0, 2.0, None]
+    assert usage_charts.throughput(report, now=now)["series"][0]["data"] == [0.0, 0.0, None]
+    assert usage_charts.over(report, now=now).rows == rows[:2]
+    fresh = msgspec.structs.replace(report, rows=(hour(0), hour(1), hour(2, requests=40)))
+    assert usage_charts.request_rate(fresh, now=now)["series"][0]["data"] == [0.0, 0.0, 2.0]

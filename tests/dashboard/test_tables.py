@@ -41,8 +41,25 @@ def test_the_log_shows_each_record(sqlite_books: Store) -> None:
 
 def test_columns_that_say_nothing_are_left_out(sqlite_books: Store) -> None:
     rows = [row for row in rows_of(sqlite_books) if row["usage_source"] == "provider"]
-    table = tables.log(rows, timezone="UTC").columns
-    assert not {"Times", "Usage"} & table.keys()
+    order = tables.log(rows, timezone="UTC").order
+    assert order is not None
+    assert not {"Times", "Usage"} & {*order}
+    assert {"Time", "Model", "Cost"} <= {*order}
+
+
+def test_columns_that_do_not_fit_are_left_out_from_the_least_important_on() -> None:
+    config = {label: {"width": 100} for label in "abcd"}
+    assert tables.fitting(config, wanted="dacb", room=300) == ("a", "c", "d")
+    assert tables.fitting(config, wanted="dacb", room=400) == ("a", "b", "c", "d")
+
+
+def test_a_text_that_does_not_fit_ends_in_an_ellipsis() -> None:
+    assert tables.shortened("short", width=200) == "short"
+    assert tables.shortened(None, width=200) is None
+    cut = tables.shortened("a text that goes on and on for much longer than that", width=100)
+    assert cut is not None
+    assert cut.endswith("…")
+    assert len(cut) < 20
 
 
 def test_an_empty_log_keeps_its_types() -> None:

@@ -217,7 +217,7 @@ def alert_shows_it(mine: Screen) -> None:
     mine.settle()
     mine.picture("12-alert")
     rows = [row for row in mine.grid() if row["Rule"] == "Budget used"]
-    assert any(KEY in row["What"] for row in rows), rows
+    assert any(KEY in row["About"] for row in rows), rows
 
 
 def export_adds_up(mine: Screen, folder: Path) -> None:

@@ -103,6 +103,26 @@ def test_an_admin_makes_an_account_whose_link_is_shown_once(door: Door, enter: E
     assert token not in str([code.value for code in page.code])
 
 
+def test_who_is_here_is_not_merely_invited(door: Door, enter: Enter) -> None:
+    with door.store.write() as tx:
+        door.accounts.create(tx, name="Bo", role="viewer", by=BY)
+    said = texts(enter())
+    assert "Bo · viewer · invited" in said
+    assert "Ada · admin · no password yet" in said
+    assert "Ada · admin · invited" not in said
+
+
+def test_a_made_account_leaves_its_form_folded_and_empty(door: Door, enter: Enter) -> None:
+    page = enter()
+    page.text_input(key="account-name").set_value("Bo")
+    page = press(page, "Create account")
+    assert page.session_state["new-account-panel"] is False
+    assert page.text_input(key="account-name").value == ""
+    press(page, "Create account")
+    assert [account.name for account in accounts(door)].count("Bo") == 1
+    assert len(accounts(door)) == 2
+
+
 def test_an_admin_changes_a_role_and_disables(door: Door, enter: Enter) -> None:
     with door.store.write() as tx:
         bo = door.accounts.create(tx, name="Bo", role="viewer", by=BY).account
@@ -126,6 +146,7 @@ def test_a_viewer_sees_only_their_own(door: Door, enter: Enter) -> None:
 def test_signing_out_ends_the_session_and_the_page(door: Door, enter: Enter) -> None:
     page = press(enter(), "Sign out")
     assert page.header[0].value == "You are signed out"
+    assert not page.sidebar.children
     with door.store.read() as tx:
         assert door.sessions.list(tx) == []
     assert page.run().header[0].value == "You are signed out"

@@ -1,20 +1,28 @@
 """Budgets: how each stands beside the registry's word, when it runs out, its history, and changes that are audited."""
 
+import json
 from datetime import timedelta
 
+import msgspec
 import pytest
+import streamlit as st
+from sqlalchemy import update
 from streamlit.testing.v1 import AppTest
 
-from dashboard.context import current
+from dashboard import budget_words, formats
+from dashboard.context import LOCAL, current
+from dashboard.controlling import BudgetStanding
 from service.audit.actor import Actor
 from service.audit.trail import AuditFilter
+from service.budgets import periods
 from service.budgets.registry import StoredBudget
-from service.budgets.standings import standing
+from service.budgets.standings import Standing, standing
 from service.budgets.values import GivenScope, NewBudget
 from service.keys.projects import NewProject
+from service.store.budget_tables import budget_period
 from service.store.engine import Store
-from tests.dashboard.conftest import NOW, OpenPage
-from tests.dashboard.pages import nanos, press, refusals, table
+from tests.dashboard.conftest import LOOKER, NOW, OpenPage
+from tests.dashboard.pages import charts, nanos, press, refusals, table
 
 BY = Actor.system("test")
 
@@ -26,6 +34,13 @@ def budget(books: Store, open_page: OpenPage) -> StoredBudget:
     with books.write() as tx:
         current().registries.projects.create(tx, NewProject(name="team-1"), by=BY)
         return current().registries.budgets.create(tx, new, by=BY)
+
+
+def charge(store: Store, budget: StoredBudget, *, spent: int, held: int) -> None:
+    """So much was spent of it, and so much is held."""
+    with store.write() as tx:
+        periods.opened(tx, budget.budget, "", at=NOW)
+        tx.execute(update(budget_period).values(committed_nanos=spent + held, direct_nanos=spent))
 
 
 def stored(store: Store) -> list[StoredBudget]:
@@ -48,7 +63,95 @@ def test_a_budget_stands_as_the_registry_says(
     assert row["Who"] == "project team-1"
     amounts = nanos([row["Spent"], row["Held"], row["Limit"], row["Left"]])
     assert amounts == [found.spent_nanos, found.held_nanos, found.limit_nanos, found.remaining_nanos]
-    assert row["Resets"] == "2026-04-01 05:45:00"
+    assert row["Resets"] == "2026-04-01 05:45"
+
+
+def test_amounts_are_written_to_the_last_nano_dollar(
+    books: Store, open_page: OpenPage, budget: StoredBudget
+) -> None:
+    charge(books, budget, spent=28_842_103_251, held=946_266)
+    page = open_page(books, "budgets")
+    (shown,) = [one for one in page.dataframe if one.key == "budgets"]
+    config = json.loads(shown.proto.columns)
+    for label in ("Spent", "Held", "Limit", "Left"):
+        (amount,) = nanos(shown.value[label])
+        decimals = int(config[label]["type_config"]["format"].removeprefix("$%,.").removesuffix("f"))
+        assert amount is not None
+        assert round(amount, decimals - 9) == amount, label
+    assert nanos(shown.value["Left"]) == [
+        limit - spent - held
+        for limit, spent, held in zip(
+            *(nanos(shown.value[label]) for label in ("Limit", "Spent", "Held")), strict=True
+        )
+    ]
+    assert any("neither spent nor held" in caption.value for caption in page.caption)
+
+
+def test_a_budget_that_is_almost_all_held_says_so(books: Store, open_page: OpenPage) -> None:
+    """Nothing is spent of it, its bar is empty, and it refuses: because of what is held."""
+    open_page(books, "budgets")
+    with books.write() as tx:
+        made = current().registries.budgets.create(
+            tx, NewBudget(scope=GivenScope("global"), limit_usd="1.00", window="month"), by=BY
+        )
+    stands = Standing(
+        budget_id=made.budget.id,
+        subject="",
+        starts_at=NOW,
+        resets_at=None,
+        limit_nanos=10**9,
+        spent_nanos=1_000,
+        held_nanos=999_998_000,
+    )
+    one = BudgetStanding(made, stands)
+    (sentence,) = budget_words.tight([one], names={})
+    assert "has $0.000001 left of $1.00: $0.000001 spent, $0.999998 held" in sentence
+    assert "What may cost more is refused." in sentence
+    soft = msgspec.structs.replace(made, budget=msgspec.structs.replace(made.budget, mode="soft"))
+    assert budget_words.tight([BudgetStanding(soft, stands)], names={}) == []
+    calm = msgspec.structs.replace(stands, held_nanos=0)
+    assert budget_words.tight([BudgetStanding(made, calm)], names={}) == []
+    assert budget_words.tight([one] * 7, names={})[-1] == "So have 2 more budgets."
+    bar = budget_words.division({"Spent": 1_000, "Held": 999_998_000, "Left": 1_000}, limit_nanos=10**9)
+    assert [series["data"] for series in bar["series"]] == [[0.000001], [0.999998], [0.000001]]
+    assert bar["xAxis"]["max"] == 1.0
+
+
+def test_the_page_warns_of_a_hard_budget_that_is_used_up(
+    books: Store, open_page: OpenPage, budget: StoredBudget
+) -> None:
+    assert "left of" not in refusals(open_page(books, "budgets"))
+    charge(books, budget, spent=1_000_000, held=38_998_999_999)
+    st.cache_resource.clear()
+    said = refusals(open_page(books, "budgets"))
+    assert "project team-1 (month) has $1.000000001 left of $40.00: $0.001 spent, $38.998999999 held" in said
+
+
+def test_a_chosen_budget_shows_its_parts_to_everybody(
+    books: Store, open_page: OpenPage, budget: StoredBudget
+) -> None:
+    charge(books, budget, spent=28_842_103_251, held=946_266)
+    for viewer in (LOCAL, LOOKER):
+        page = open_page(books, "budgets", viewer=viewer)
+        page.session_state["budgets"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
+        page = page.run()
+        with books.read() as tx:
+            found = standing(tx, budget.budget, "", at=NOW)
+        assert (
+            f"Of {formats.usd(found.limit_nanos)}: spent {formats.usd(found.spent_nanos)}, held "
+            f"{formats.usd(found.held_nanos)}, left {formats.usd(found.remaining_nanos)}."
+        ) in [text.value for text in page.text]
+        assert "division" in charts(page)
+
+
+def test_a_made_budget_leaves_its_form_folded_and_empty(sqlite_books: Store, open_page: OpenPage) -> None:
+    page = open_page(sqlite_books, "budgets")
+    page.text_input(key="new-limit").set_value("12.50")
+    page = press(page, "Create budget")
+    assert page.session_state["new-budget-panel"] is False
+    assert page.text_input(key="new-limit").value == ""
+    assert "limit_usd" in refusals(press(page, "Create budget"))
+    assert len(stored(sqlite_books)) == 1
 
 
 def test_the_day_it_runs_out_follows_the_days_before(

@@ -81,6 +81,14 @@ def test_some_pages_are_for_administrators_only(
     assert open_page(sqlite_books, address, viewer=LOOKER).header[0].value != address.capitalize()
 
 
+def test_the_first_page_leads_to_where_keys_are_made(sqlite_store: Store, open_page: OpenPage) -> None:
+    (link,) = open_page(sqlite_store).get("page_link")
+    assert link.proto.page == "keys"
+    viewer = open_page(sqlite_store, viewer=LOOKER)
+    assert not viewer.get("page_link")
+    assert "an administrator makes" in viewer.markdown[0].value
+
+
 def test_opening_every_page_changes_nothing(sqlite_books: Store, open_page: OpenPage) -> None:
     for address in ADDRESSES:
         open_page(sqlite_books, address)

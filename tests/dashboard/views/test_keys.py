@@ -11,7 +11,7 @@ from service.audit.trail import AuditFilter
 from service.keys.values import NewKey, VirtualKey
 from service.reporting.usage import UsageQuery, usage_report
 from service.store.engine import Store
-from tests.dashboard.conftest import DAYS, NOW, OpenPage
+from tests.dashboard.conftest import DAYS, LOOKER, NOW, OpenPage
 from tests.dashboard.pages import nanos, press, refusals, table
 from tests.support.records import START, some, write
 
@@ -83,6 +83,37 @@ def test_a_new_key_is_shown_once(used: Store, open_page: OpenPage) -> None:
     token = page.code[0].value
     page = press(page, "I have copied it")
     assert token not in [code.value for code in page.code]
+
+
+def test_a_made_key_leaves_its_form_folded_and_empty(used: Store, open_page: OpenPage) -> None:
+    page = fill(
+        open_page(used, "keys"),
+        **{"new-key-name": "third", "new-key-project": "team-2", "new-key-rpm": 60},
+    )
+    page = press(page, "Create key")
+    assert page.session_state["new-key-panel"] is False
+    assert page.text_input(key="new-key-name").value == ""
+    assert page.number_input(key="new-key-rpm").value is None
+    count = len(stored(used))
+    assert "name must have" in refusals(press(page, "Create key"))
+    assert len(stored(used)) == count
+
+
+def test_what_was_refused_stays_as_it_was_typed(used: Store, open_page: OpenPage) -> None:
+    page = fill(open_page(used, "keys"), **{"new-key-name": "x", "new-key-budget": "lots"})
+    page = press(page, "Create key")
+    assert page.text_input(key="new-key-budget").value == "lots"
+
+
+def test_a_viewer_reads_all_of_a_key_and_changes_nothing(used: Store, open_page: OpenPage) -> None:
+    page = open_page(used, "keys", viewer=LOOKER)
+    names = list(table(page, "Last used")["Name"])
+    page.session_state["keys"] = {"selection": {"rows": [names.index("second")], "columns": [], "cells": []}}
+    page = page.run()
+    said = "\n".join(text.value for text in page.text)
+    assert stored(used)["second"].id in said
+    assert "Models: gpt-4o*" in said
+    assert not page.button
 
 
 @pytest.mark.parametrize(

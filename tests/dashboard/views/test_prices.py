@@ -63,6 +63,41 @@ def test_what_has_no_price_is_listed_as_the_command_line_does(books: Store, open
     ]
 
 
+def test_what_is_said_of_prices_agrees_with_the_coverage(unpriced: Store, open_page: OpenPage) -> None:
+    """Every model has its price, and some attempts have none all the same: both are said."""
+    set_price(open_page(unpriced, "prices"), RATES)
+    page = press(open_page(unpriced, "prices"), "Show what would change")
+    press(page, "Write these changes")
+    page = open_page(unpriced, "prices")
+    with unpriced.read() as tx:
+        total = usage_report(tx, UsageQuery(since=START, until=NOW)).total
+    assert total.coverage is not None
+    assert 0 < total.coverage < 1
+    (said,) = [
+        caption.value for caption in page.caption if "Every model that was used has a price." in caption.value
+    ]
+    assert f"{total.unpriced_requests:,} attempts have no cost because nobody reported what they used" in said
+    assert f"So the coverage is {formats.percent(total.coverage)}." in said
+    assert figures(page)["Coverage, 30 days"] == formats.percent(total.coverage)
+
+
+def test_only_a_coverage_of_everything_is_called_that(sqlite_store: Store, open_page: OpenPage) -> None:
+    records = [record for record in some(seed=11, count=150, days=DAYS) if record.cost_status == "priced"]
+    write(sqlite_store, records)
+    page = open_page(sqlite_store, "prices")
+    assert figures(page)["Coverage, 30 days"] == "100%"
+    assert "Every forwarded attempt of the last thirty days has a price." in [
+        one.value for one in page.caption
+    ]
+
+
+def test_a_set_price_leaves_its_form_empty(unpriced: Store, open_page: OpenPage) -> None:
+    page = set_price(open_page(unpriced, "prices"), RATES)
+    fields = [one for one in page.text_input if str(one.key).startswith("new-")]
+    assert fields
+    assert {one.value for one in fields} == {""}
+
+
 def set_price(page: AppTest, rates: dict[str, str]) -> AppTest:
     for key, value in rates.items():
         page.text_input(key=key).set_value(value)

@@ -96,6 +96,21 @@ def test_the_week_has_the_peak_that_it_names(sqlite_books: Store, open_page: Ope
     assert any(f"the peak is {weekday} at {hour:02}:00" in caption.value for caption in page.caption)
 
 
+def test_the_running_hour_is_left_out_of_rates_and_the_week_and_that_is_said(
+    sqlite_books: Store, open_page: OpenPage
+) -> None:
+    """The clock stands three minutes before the end of an hour, and of a day in UTC."""
+    page = open_page(sqlite_books, "usage", range="24h", tz="UTC")
+    drawn_rates = charts(page)["Requests a minute"]["series"][0]["data"]
+    assert drawn_rates[-1] is None
+    assert drawn_rates[-2] is not None
+    cells = {(hour, day) for hour, day, _value in charts(page)["week"]["series"][0]["data"]}
+    assert (NOW.hour, NOW.weekday()) not in cells
+    assert (NOW.hour - 1, NOW.weekday()) in cells
+    assert any("without the one that is running" in caption.value for caption in page.caption)
+    assert sum("still running" in (one.help or "") for one in page.markdown) == 2
+
+
 def test_nothing_found_says_what_to_do(sqlite_books: Store, open_page: OpenPage) -> None:
     page = open_page(sqlite_books, "usage", range="Last month")
     assert "No requests match" in page.info[0].value
