@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     CompoundSelect,
     Connection,
     Integer,
@@ -62,7 +63,7 @@ def usage_by_value(
 ) -> dict[tuple[Any, ...], Sums] | None:
     """Sums by number of the span and *group_by*; None where only the records can tell."""
     wanted = filters.get(dimension)
-    days, hours, rest = _pieces(spans, since=complete_since(tx))
+    days, hours, rest = pieces_of(spans, since=complete_since(tx))
     if wanted is not None and _has_other(tx, dimension, days + hours):
         return None
     found: dict[tuple[Any, ...], Sums] = {}
@@ -88,7 +89,7 @@ def complete_since(tx: Connection) -> datetime:
     return from_micros(int(read_fact(tx, SINCE) or 0))
 
 
-def _pieces(spans: Sequence[Span], *, since: datetime) -> tuple[Pieces, Pieces, Pieces]:
+def pieces_of(spans: Sequence[Span], *, since: datetime) -> tuple[Pieces, Pieces, Pieces]:
     """The numbered spans as whole days, whole hours, and what the records must answer."""
     before = [(number, Span(span.since, min(span.until, since))) for number, span in enumerate(spans)]
     after = [(number, Span(max(span.since, since), span.until)) for number, span in enumerate(spans)]
@@ -116,8 +117,36 @@ def _has_other(tx: Connection, dimension: str, pieces: Pieces) -> bool:
 def _from_rollups(
     dimension: str, days: Pieces, hours: Pieces, *, wanted: Sequence[str] | None
 ) -> Select[Any] | CompoundSelect[Any] | None:
+    return rollup_sums(
+        dimension,
+        days,
+        hours,
+        wanted=wanted,
+        keys=lambda table: [shown_value(table).label("value")],
+        totals=lambda table: [func.sum(table.c[name]).label(name) for name in DIMENSION_MEASURES],
+    )
+
+
+def shown_value(table: Table) -> ColumnElement[str]:
+    """The value of a row; NULL for what has no row of its own."""
+    return case((table.c.own == 1, table.c.value), else_=literal_column("NULL", Text))
+
+
+def rollup_sums(
+    dimension: str,
+    days: Pieces,
+    hours: Pieces,
+    *,
+    keys: queries.Columns,
+    totals: queries.Columns,
+    wanted: Sequence[str] | None = None,
+) -> Select[Any] | CompoundSelect[Any] | None:
+    """The number of the span, *keys* and *totals*; None where there are no pieces."""
     parts = [
-        _part(table, pieces, dimension=dimension, wanted=wanted)
+        _part(table, pieces, keys=keys(table), totals=totals(table)).where(
+            table.c.dimension == dimension,
+            *([] if wanted is None else [table.c.own == 1, table.c.value.in_(wanted)]),
+        )
         for table, pieces in ((dimension_rollup_day, days), (dimension_rollup_hour, hours))
         if pieces
     ]
@@ -126,7 +155,13 @@ def _from_rollups(
     return union_all(*parts) if len(parts) > 1 else parts[0]
 
 
-def _part(table: Table, pieces: Pieces, *, dimension: str, wanted: Sequence[str] | None) -> Select[Any]:
+def _part(
+    table: Table,
+    pieces: Pieces,
+    *,
+    keys: Sequence[ColumnElement[Any]],
+    totals: Sequence[ColumnElement[Any]],
+) -> Select[Any]:
     numbered = values(
         column("span", Integer),
         column("since", UtcMicros),
@@ -134,13 +169,9 @@ def _part(table: Table, pieces: Pieces, *, dimension: str, wanted: Sequence[str]
         name=f"{table.name}_span",
     )
     piece = numbered.data([(number, span.since, span.until) for number, span in pieces]).cte()
-    row = table.c
-    shown = case((row.own == 1, row.value), else_=literal_column("NULL", Text))
-    keys = [piece.c.span, shown.label("value")]
-    inside = and_(row.dimension == dimension, row.bucket >= piece.c.since, row.bucket < piece.c.until)
-    statement = (
-        select(*keys, *(func.sum(row[name]).label(name) for name in DIMENSION_MEASURES))
+    inside = and_(table.c.bucket >= piece.c.since, table.c.bucket < piece.c.until)
+    return (
+        select(piece.c.span, *keys, *totals)
         .select_from(piece.join(table, inside))
-        .group_by(*keys)
+        .group_by(piece.c.span, *keys)
     )
-    return statement if wanted is None else statement.where(row.own == 1, row.value.in_(wanted))

@@ -19,7 +19,7 @@ from service.reporting.columns import Chunk, Column, Kind, by_name, numbered, tu
 from service.reporting.csv_file import CsvLines
 from service.reporting.figures import Measures
 from service.reporting.files import FileFormat, encode
-from service.reporting.rows import RequestFilter, first_before, is_narrow, requests, within
+from service.reporting.rows import RequestFilter, bounded, first_before, is_narrow, requests
 from service.reporting.stored_runs import with_runs
 from service.reporting.usage import UsageReport
 from service.reporting.windows import next_window
@@ -129,18 +129,16 @@ def _page(
     tx: Connection, shape: _Shape[Any], wanted: RequestFilter, *, before: UUID | None
 ) -> tuple[Sequence[Any], UUID | None]:
     """The newest rows before an id, and the id to go on before; None where there can be no more."""
-    statement = shape.statement
-    rest: UUID | None = None
+    low: UUID | None = None
     if is_narrow(wanted):
         start = first_before(wanted, before)
         window = next_window(tx, filters=wanted.filters, before=start, since=wanted.since, size=WINDOW)
         if window is None:
             return (), None
-        statement, rest = within(statement, window), window.low
-    elif before is not None:
-        statement = statement.where(request_record.c.id < before)
+        low, before = window.low, window.before
+    statement = bounded(shape.statement, wanted, low=low, before=before)
     found = _raw(tx, statement.limit(PAGE_ROWS))
-    return found, shape.last_id(found) if len(found) == PAGE_ROWS else rest
+    return found, shape.last_id(found) if len(found) == PAGE_ROWS else low
 
 
 def _has_entries(tx: Connection, *, first: UUID, before: UUID | None) -> bool:

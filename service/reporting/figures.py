@@ -3,6 +3,7 @@
 They are computed here, once, after everything has been summed. None means that nothing was reported, never zero.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
@@ -14,6 +15,8 @@ from service.reporting.percentiles import percentile_ms
 from service.store.histogram import BINS
 from service.store.measure_columns import COST_STATUSES, REPORTED_CLASSES, TOKEN_COLUMNS, USAGE_SOURCES
 
+_LATENCIES = ("duration_ms", "ttft_ms")
+_PERCENTILES = ((0.50, "p50"), (0.95, "p95"), (0.99, "p99"))
 _PRICED = tuple(status for status in COST_STATUSES if status not in {"unpriced", "free"})
 
 
@@ -63,18 +66,19 @@ class Measures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sums:
-    """Sums of one row or of many, with the histograms."""
+    """Sums of one row or of many, with the histograms of the latencies that were counted."""
 
     def __init__(self) -> None:
         self.values: dict[str, int | None] = dict.fromkeys(MEASURES)
-        self.bins = {"duration_ms": [0] * BINS, "ttft_ms": [0] * BINS}
+        self.bins: defaultdict[str, list[int]] = defaultdict(_no_counts)
 
     @classmethod
     def of(cls, values: Iterable[Any]) -> Self:
         """From the values of `MEASURES`, in their order."""
         sums = cls()
-        for name, value in zip(MEASURES, values, strict=True):
-            sums.values[name] = None if value is None else int(value)
+        sums.values = {
+            name: None if value is None else int(value) for name, value in zip(MEASURES, values, strict=True)
+        }
         return sums
 
     def add(self, other: "Sums") -> None:
@@ -87,6 +91,10 @@ class Sums:
             mine[:] = [one + more for one, more in zip(mine, counts, strict=True)]
 
 
+def _no_counts() -> list[int]:
+    return [0] * BINS
+
+
 def figures(sums: Sums) -> Measures:
     """What follows from *sums*."""
     values = sums.values
@@ -94,9 +102,9 @@ def figures(sums: Sums) -> Measures:
     cost, provider_cost = _known_cost(counts, values["cost_nanos"]), values["provider_cost_nanos"]
     tokens: dict[str, Any] = {name: values[name] for name in TOKEN_COLUMNS}
     percentiles: dict[str, Any] = {
-        f"{label}_{latency}": percentile_ms(bins, q)
-        for latency, bins in sums.bins.items()
-        for q, label in ((0.50, "p50"), (0.95, "p95"), (0.99, "p99"))
+        f"{label}_{latency}": percentile_ms(sums.bins[latency], q) if latency in sums.bins else None
+        for latency in _LATENCIES
+        for q, label in _PERCENTILES
     }
     return Measures(
         requests=counts["requests"],

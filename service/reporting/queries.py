@@ -5,7 +5,7 @@ from the daily rollup, whole hours from the hourly one, the quarters at a span's
 that the rollups do not have are answered by the records, with the same measures under the same names.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -42,6 +42,8 @@ from service.store.tables import (
 from service.store.types import EPOCH, RecordId, UtcMicros
 
 SPAN = "span"
+Columns = Callable[[Table], Sequence[ColumnElement[Any]]]
+"""Columns of one of several tables that have them under the same names."""
 LEVELS: Mapping[timedelta, Table] = {
     timedelta(days=1): usage_rollup_day,
     timedelta(hours=1): usage_rollup_hour,
@@ -59,9 +61,22 @@ def rollup_usage(
     A key may come up to three times, once from each rollup: such rows belong together. With *bins* the columns of the
     latency histograms follow the measures.
     """
-    levels = LEVELS.values() if {"key", "project"} & {*group_by, *filters} else MODEL_LEVELS
+    return rollup_sums(
+        spans,
+        fine=not {"key", "project"}.isdisjoint({*group_by, *filters}),
+        filters=filters,
+        keys=lambda table: [table.c[ROLLUP[name]].label(name) for name in group_by],
+        totals=lambda table: measures.of_rollup(table) + (measures.bins_of_rollup(table) if bins else ()),
+    )
+
+
+def rollup_sums(
+    spans: Sequence[Span], *, fine: bool, filters: Filters, keys: Columns, totals: Columns
+) -> Select[Any] | CompoundSelect[Any]:
+    """The number of the span, *keys* and *totals* of each rollup; *fine* where key or project is asked for."""
+    levels = LEVELS.values() if fine else MODEL_LEVELS
     parts = [
-        _rollup_part(table, pieces, group_by=group_by, filters=filters, bins=bins)
+        _rollup_part(table, pieces, filters=filters, keys=keys(table), totals=totals(table))
         for table, pieces in zip(levels, split(list(enumerate(spans))), strict=True)
         if pieces
     ]
@@ -134,9 +149,9 @@ def _rollup_part(
     table: Table,
     pieces: Sequence[tuple[int, Span]],
     *,
-    group_by: Sequence[str],
     filters: Filters,
-    bins: bool,
+    keys: Sequence[ColumnElement[Any]],
+    totals: Sequence[ColumnElement[Any]],
 ) -> Select[Any]:
     numbered = values(
         column(SPAN, Integer),
@@ -145,17 +160,12 @@ def _rollup_part(
         name=f"{table.name}_span",
     )
     piece = numbered.data([(number, span.since, span.until) for number, span in pieces]).cte()
-    keys: list[ColumnElement[Any]] = [
-        piece.c[SPAN],
-        *(table.c[ROLLUP[name]].label(name) for name in group_by),
-    ]
-    totals = measures.of_rollup(table) + (measures.bins_of_rollup(table) if bins else ())
     inside = and_(table.c.bucket >= piece.c.since, table.c.bucket < piece.c.until)
     return (
-        select(*keys, *totals)
+        select(piece.c[SPAN], *keys, *totals)
         .select_from(piece.join(table, inside))
         .where(*filter_rollup(filters, rollup=table))
-        .group_by(*keys)
+        .group_by(piece.c[SPAN], *keys)
     )
 
 
@@ -183,6 +193,11 @@ def _floor(instant: datetime, length: timedelta) -> datetime:
 
 def _ceil(instant: datetime, length: timedelta) -> datetime:
     return instant + (EPOCH - instant) % length
+
+
+def records_within(spans: Sequence[Span]) -> FromClause:
+    """The records of all *spans*, which do not overlap."""
+    return _records(_numbered_ids(spans), tags=False)
 
 
 def _numbered_ids(spans: Sequence[Span], *, numbers: Sequence[int] | None = None) -> CTE:

@@ -19,7 +19,7 @@ from sqlalchemy import BigInteger, ColumnElement, Connection, RowMapping, Select
 from service.errors import InvalidInputError, NotFoundError
 from service.pricing.money import format_usd
 from service.reporting.dimensions import Filters, filter_record, require_storable, require_usable
-from service.reporting.windows import Window, next_window
+from service.reporting.windows import next_window
 from service.store.spans import id_ceiling, id_floor
 from service.store.tables import ledger_entry, request_record
 
@@ -75,7 +75,7 @@ def _find(
     """The newest *count* records, or fewer and the id before which nobody has looked yet."""
     statement = requests(wanted)
     if not is_narrow(wanted):
-        found = statement if before is None else statement.where(request_record.c.id < before)
+        found = bounded(statement, wanted, before=before)
         return list(tx.execute(found.limit(count)).mappings()), None
     by_id = _by_our_id(tx, wanted, before=before)
     if by_id:
@@ -91,7 +91,8 @@ def _find(
         )
         if window is None:
             return rows, None
-        rows += tx.execute(within(statement, window).limit(count - len(rows))).mappings()
+        found = bounded(statement, wanted, low=window.low, before=window.before)
+        rows += tx.execute(found.limit(count - len(rows))).mappings()
         if len(rows) == count:
             break
         before, left, size = window.low, left - window.records, size * WIDENING
@@ -117,10 +118,21 @@ def is_narrow(wanted: RequestFilter) -> bool:
     )
 
 
-def within(statement: Select[Any], window: Window) -> Select[Any]:
-    """*statement* for the records of a window."""
-    statement = statement.where(request_record.c.id >= window.low)
-    return statement if window.before is None else statement.where(request_record.c.id < window.before)
+def bounded(
+    statement: Select[Any], wanted: RequestFilter, *, low: UUID | None = None, before: UUID | None = None
+) -> Select[Any]:
+    """*statement* of `requests` for `low <= id < before` within the range of *wanted*.
+
+    With one bound on either side: of several SQLite takes the first to find its place in the index, and from there it
+    reads on, row by row, through what another excludes.
+    """
+    lows = [low, None if wanted.since is None else id_floor(wanted.since)]
+    highs = [before, None if wanted.until is None else id_ceiling(wanted.until)]
+    if any(lows):
+        statement = statement.where(request_record.c.id >= max(filter(None, lows)))
+    if any(highs):
+        statement = statement.where(request_record.c.id < min(filter(None, highs)))
+    return statement
 
 
 def _by_our_id(tx: Connection, wanted: RequestFilter, *, before: UUID | None) -> list[RowMapping]:
@@ -156,14 +168,17 @@ def get_request(tx: Connection, identifier: str) -> dict[str, Any]:
 def requests(
     wanted: RequestFilter, *, columns: Sequence[str] = LIST_COLUMNS, ledger: bool = True
 ) -> Select[Any]:
-    """The records of *wanted*, newest first; without the *ledger* for records known to have no entries."""
+    """The records of *wanted*, newest first; without the *ledger* for records known to have no entries.
+
+    To be `bounded`, or it reads the whole log.
+    """
     require_usable(wanted.filters)
     record = request_record.c
     conditions = filter_record(wanted.filters)
     if wanted.since is not None:
-        conditions += [record.id >= id_floor(wanted.since), record.started_at >= wanted.since]
+        conditions.append(record.started_at >= wanted.since)
     if wanted.until is not None:
-        conditions += [record.id < id_ceiling(wanted.until), record.started_at < wanted.until]
+        conditions.append(record.started_at < wanted.until)
     if wanted.request_id is not None:
         conditions.append(_known_as(wanted.request_id))
     if wanted.min_cost_nanos is not None:

@@ -37,7 +37,9 @@ def extent(tx: Connection) -> Span | None:
     for order in (record.id, record.id.desc()):
         instants += tx.scalars(select(record.started_at).order_by(order).limit(1))
     for table in (usage_rollup, usage_rollup_hour, usage_rollup_day):
-        instants += filter(None, tx.execute(select(func.min(table.c.bucket), func.max(table.c.bucket))).one())
+        # one at a time: SQLite takes either end from the index, and reads the whole of it for both at once
+        for end in (func.min(table.c.bucket), func.max(table.c.bucket)):
+            instants += filter(None, tx.scalars(select(end)))
     if not instants:
         return None
     first, last = min(instants), max(instants) + timedelta(days=1)

@@ -1,7 +1,8 @@
 """Models that were used and have no price, and what to do about each."""
 
 import shlex
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -10,9 +11,12 @@ from sqlalchemy import Connection, Select, case, func, select
 from service.pricing.pricebook import PriceBook
 from service.reporting.dimensions import record_model
 from service.reporting.intervals import Span
-from service.reporting.queries import changes
-from service.store.spans import started_within
+from service.reporting.queries import changes, records_within
+from service.store.model_rollup_tables import model_rollup_hour
 from service.store.tables import request_record
+from service.store.types import EPOCH
+
+HOUR = timedelta(hours=1)
 
 
 class UnpricedModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,11 +35,33 @@ class UnpricedModel(msgspec.Struct, frozen=True, kw_only=True):
 
 def unpriced_models(tx: Connection, span: Span, *, book: PriceBook) -> list[UnpricedModel]:
     """The most used first. Requests whose usage is not known are left out: a price would not help them."""
-    rows = tx.execute(_unpriced(span)).mappings()
+    hours = _hours_with_any(tx, span)
+    if not hours:
+        return []
+    rows = tx.execute(_unpriced(span, hours)).mappings()
     return [_model(dict(row), book=book) for row in rows]
 
 
-def _unpriced(span: Span) -> Select[Any]:
+def _hours_with_any(tx: Connection, span: Span) -> list[Span]:
+    """The parts of *span* in which the rollups know of something unpriced: nothing else has to be read."""
+    rollup = model_rollup_hour.c
+    first = span.since - (span.since - EPOCH) % HOUR
+    statement = (
+        select(rollup.bucket)
+        .where(rollup.bucket >= first, rollup.bucket < span.until, rollup.cost_unpriced > 0)
+        .distinct()
+        .order_by(rollup.bucket)
+    )
+    found: list[Span] = []
+    for hour in tx.scalars(statement):
+        since, until = max(hour, span.since), min(hour + HOUR, span.until)
+        if found and found[-1].until == since:
+            since = found.pop().since
+        found.append(Span(since, until))
+    return found
+
+
+def _unpriced(span: Span, hours: Sequence[Span]) -> Select[Any]:
     record = request_record.c
     changed = changes(span, last=span)
     status = func.coalesce(changed.c.cost_status, record.cost_status)
@@ -51,9 +77,8 @@ def _unpriced(span: Span) -> Select[Any]:
             func.max(record.started_at).label("last_seen"),
             func.max(case((record.price_id.is_not(None), record.price_id))).label("price_id"),
         )
-        .select_from(request_record.outerjoin(changed, changed.c.record_id == record.id))
+        .select_from(records_within(hours).outerjoin(changed, changed.c.record_id == record.id))
         .where(
-            started_within(span.since, span.until),
             record.upstream.is_not(None),
             record.input_tokens.is_not(None),
             status == "unpriced",

@@ -112,8 +112,10 @@ def _from_rollups(tx: Connection, query: UsageQuery, spans: Sequence[Span]) -> d
         sums = Sums.of(row[keys : keys + len(MEASURES)])
         if query.percentiles:
             bins = [int(count or 0) for count in row[keys + len(MEASURES) :]]
-            sums.bins = {"duration_ms": bins[: len(DURATION_BINS)], "ttft_ms": bins[len(DURATION_BINS) :]}
-        found.setdefault(tuple(row[:keys]), Sums()).add(sums)
+            sums.bins |= {"duration_ms": bins[: len(DURATION_BINS)], "ttft_ms": bins[len(DURATION_BINS) :]}
+        there = found.setdefault(tuple(row[:keys]), sums)
+        if there is not sums:  # a span may have rows of several rollups
+            there.add(sums)
     return found
 
 
@@ -144,7 +146,7 @@ def _rows(
         UsageRow(
             start=spans[number].since,
             end=spans[number].until,
-            dimensions=_dimensions(group_by, dimensions, names=names),
+            dimensions=dimensions_of(group_by, dimensions, names=names),
             measures=figures(sums),
         )
         for (number, *dimensions), sums in sorted(found.items(), key=_order)
@@ -157,9 +159,10 @@ def _order(item: tuple[tuple[Any, ...], Sums]) -> tuple[Any, ...]:
     return number, -(sums.values["cost_nanos"] or 0), -(sums.values["requests"] or 0), dimensions
 
 
-def _dimensions(
+def dimensions_of(
     group_by: Sequence[str], values: Sequence[str], *, names: Mapping[str, str]
 ) -> dict[str, str | None]:
+    """Stored values as a report shows them; *names* are those of keys."""
     dimensions: dict[str, str | None] = {}
     for name, value in zip(group_by, values, strict=True):
         if name == "key":
