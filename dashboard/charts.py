@@ -6,25 +6,41 @@ viewer's zone, so no browser shifts them. Amounts become floats only here, to be
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
-from dashboard.names import Named
 from dashboard.periods import bucket_label
-from service.pricing.money import NANOS_PER_USD
-from service.reporting.intervals import Span, buckets, time_zone
+from service.reporting.intervals import Interval, Span, buckets, time_zone
 from service.reporting.usage import UsageReport
 
 Option = dict[str, Any]
 
-SHOWN_SERIES = 7
 REST = "All others"
 GREY, RED, AMBER, BLUE = "#8a94a6", "#df5563", "#e0a526", "#4d82e6"
 _HOURS_PER_LABEL = 24
-_FINEST = 9
 _FEW, _DOT = 6, 6
 _NIGHT = "rgba(128,140,160,0.18)"
+
+
+class Bucketed(Protocol):
+    """A report by buckets of time."""
+
+    @property
+    def since(self) -> datetime:
+        """Its beginning."""
+
+    @property
+    def until(self) -> datetime:
+        """Its end."""
+
+    @property
+    def interval(self) -> Interval | None:
+        """The length of a bucket."""
+
+    @property
+    def timezone(self) -> str:
+        """The zone in which buckets begin."""
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -33,23 +49,6 @@ class Series(msgspec.Struct, frozen=True):
     name: str
     values: tuple[float | None, ...]
     color: str | None = None
-
-
-def spend(report: UsageReport, *, names: Named, dimension: str) -> Option:
-    """Bars of spend by bucket, stacked by *dimension*: the largest ones, and the rest as one."""
-    places = starts(report)
-    nanos: dict[str, list[int]] = {}
-    for row in report.rows:
-        if row.measures.cost_nanos:
-            name = names.of(row.dimensions, dimension=dimension)
-            nanos.setdefault(name, [0] * len(places))[places[row.start]] += row.measures.cost_nanos
-    ordered = sorted(nanos, key=lambda name: -sum(nanos[name]))
-    shown = [Series(name, _usd(nanos[name])) for name in ordered[:SHOWN_SERIES]]
-    if rest := ordered[SHOWN_SERIES:]:
-        summed = [sum(values) for values in zip(*(nanos[name] for name in rest), strict=True)]
-        shown.append(Series(REST, _usd(summed), GREY))
-    smallest = min((value for values in nanos.values() for value in values if value), default=NANOS_PER_USD)
-    return bars(report, shown, value_format=f"$%,.{_decimals(smallest)}f", axis="${value}")
 
 
 def requests(report: UsageReport) -> Option:
@@ -126,9 +125,7 @@ def timeline(attempts: Sequence[Mapping[str, Any]]) -> Option:
 _LEGEND: Mapping[str, Any] = {"icon": "roundRect", "itemWidth": 10, "itemHeight": 10, "itemGap": 14}
 
 
-def bars(
-    report: UsageReport, shown: Sequence[Series], *, value_format: str, axis: str | None = None
-) -> Option:
+def bars(report: Bucketed, shown: Sequence[Series], *, value_format: str, axis: str | None = None) -> Option:
     """Stacked bars, one series on top of the other."""
     series = [
         {"type": "bar", "name": one.name, "stack": "all", "data": list(one.values), **_colored(one)}
@@ -158,9 +155,7 @@ def lines(report: UsageReport, shown: Sequence[Series], *, value_format: str, ax
     return _plot(report, series, value_format=value_format, axis=axis)
 
 
-def _plot(
-    report: UsageReport, series: list[dict[str, Any]], *, value_format: str, axis: str | None
-) -> Option:
+def _plot(report: Bucketed, series: list[dict[str, Any]], *, value_format: str, axis: str | None) -> Option:
     assert report.interval is not None
     labels = [
         bucket_label(start, interval=report.interval, timezone=report.timezone) for start in starts(report)
@@ -189,7 +184,7 @@ def _plot(
     }
 
 
-def starts(report: UsageReport) -> dict[datetime, int]:
+def starts(report: Bucketed) -> dict[datetime, int]:
     """The position of every bucket of the range; a report by dimensions leaves out those where nothing was."""
     assert report.interval is not None
     span, zone = Span(report.since, report.until), time_zone(report.timezone)
@@ -225,10 +220,6 @@ def _colored(series: Series) -> dict[str, Any]:
     return {} if series.color is None else {"itemStyle": {"color": series.color}}
 
 
-def _usd(nanos: Sequence[int]) -> tuple[float | None, ...]:
-    return tuple(value / NANOS_PER_USD if value else None for value in nanos)
-
-
 def _some(values: Sequence[int]) -> tuple[int | None, ...]:
     return tuple(value or None for value in values)
 
@@ -238,8 +229,3 @@ def scale(largest: int) -> tuple[int, str, int]:
     if largest >= 10**6:
         return 10**6, "M", 3
     return (10**3, "k", 1) if largest >= 10**4 else (1, "", 0)
-
-
-def _decimals(smallest_nanos: int) -> int:
-    """Decimals that leave two digits of the smallest amount."""
-    return min(_FINEST, max(2, _FINEST + 2 - len(str(smallest_nanos))))

@@ -23,12 +23,12 @@ def table(
     report: UsageReport,
     *,
     before: UsageReport | None,
-    saved: Mapping[str | None, Savings],
+    saved: Mapping[str | None, Savings] | None,
     names: Named,
     dimension: str,
     label: str,
 ) -> Shown:
-    """One row a value, the most expensive first."""
+    """One row a value, the most expensive first; where nobody knows what was *saved*, without the blended cost."""
     rows = [row.measures for row in report.rows]
     values = [value_of(row.dimensions, dimension=dimension) for row in report.rows]
     past = {} if before is None else _costs(before, dimension=dimension)
@@ -36,7 +36,7 @@ def table(
     total = report.total.cost_nanos or 0
     tokens = [_tokens(row) for row in rows]
     units = [
-        unit_cost(tokens=used or 0, cost_nanos=cost, saved=saved.get(value, Savings()))
+        unit_cost(tokens=used or 0, cost_nanos=cost, saved=(saved or {}).get(value, Savings()))
         for used, cost, value in zip(tokens, costs, values, strict=True)
     ]
     columns: dict[str, list[Any]] = {
@@ -55,7 +55,7 @@ def table(
         "Requests": [row.requests for row in rows],
         "Tokens": tokens,
         "Effective": [usd(unit.effective_nanos) for unit in units],
-        "Blended": [usd(unit.blended_nanos) for unit in units],
+        **({} if saved is None else {"Blended": [usd(unit.blended_nanos) for unit in units]}),
         "Error rate": [row.error_rate for row in rows],
         "p95 latency": [None if row.p95_duration_ms is None else row.p95_duration_ms / 1000 for row in rows],
     }

@@ -8,10 +8,13 @@ from sqlalchemy import Connection
 from dashboard.cache import CHART_TTL_S, LIVE_TTL_S, kept
 from dashboard.context import current
 from service.errors import InvalidInputError, NotFoundError
+from service.reporting.effort import records_to_read
 from service.reporting.intervals import Span
 from service.reporting.neighbours import Neighbours, neighbours
 from service.reporting.rows import Page, RequestFilter, get_request, list_requests
 from service.reporting.snapshots import extent
+from service.reporting.spend_series import SpendOverTime, SpendQuery
+from service.reporting.spend_series import spend_over_time as read_spend
 from service.reporting.usage import UsageQuery, UsageReport, usage_report
 
 
@@ -25,6 +28,18 @@ def live_usage(tx: Connection, query: UsageQuery) -> UsageReport:
 def usage(tx: Connection, query: UsageQuery) -> UsageReport:
     """A report at most `CHART_TTL_S` old."""
     return usage_report(tx, query)
+
+
+@kept(CHART_TTL_S)
+def spend_over_time(tx: Connection, query: SpendQuery) -> SpendOverTime:
+    """What a chart of spend shows, at most `CHART_TTL_S` old."""
+    return read_spend(tx, query)
+
+
+@kept(CHART_TTL_S)
+def effort(tx: Connection, query: UsageQuery) -> int:
+    """About how many records a report would read; 0 where rollups answer."""
+    return records_to_read(tx, query)
 
 
 @kept(LIVE_TTL_S)

@@ -1,9 +1,11 @@
 """Lets nobody past without a session: every HTTP request and every WebSocket of the dashboard. An ASGI middleware.
 
-Open are the pages that sign somebody in and the health check. A browser that follows a link from another site does not
-send its cookie (SameSite=Strict), so it is asked to come again from here before it is taken for signed out. Forms
-and WebSockets are taken from our own pages only. Requests under a host name that is not ours are refused (DNS
-rebinding). What comes under the name of a public address with https has come over TLS, up to the proxy in front of us.
+Open are the pages that sign somebody in, the health check, and Streamlit's own scripts, styles and fonts, which are
+the same everywhere and hold nothing of the books: a browser fetches them while somebody signs in. A browser that
+follows a link from another site does not send its cookie (SameSite=Strict), so it is asked to come again from here
+before it is taken for signed out. Forms and WebSockets are taken from our own pages only. Requests under a host name
+that is not ours are refused (DNS rebinding). What comes under the name of a public address with https has come over
+TLS, up to the proxy in front of us.
 """
 
 import asyncio
@@ -20,6 +22,7 @@ from service.errors import StoreUnavailableError
 
 LOGIN, LOGOUT, LINK, OIDC = "/login", "/logout", "/link/", "/oidc/"
 OPEN = ("/_stcore/health",)
+FRONT_END = ("/static/js/", "/static/css/", "/static/media/")
 SHELL = ("/static/", "/_stcore/host-config", "/favicon")
 """What a page needs to load at all; it holds nothing of the books."""
 SEE_OTHER, UNAUTHORIZED, FORBIDDEN, MISDIRECTED, UNAVAILABLE = 303, 401, 403, 421, 503
@@ -77,7 +80,7 @@ class SignInGate:
             connection
         ):  # cookies know no ports: another program of this machine may ask
             return PlainTextResponse("This was not sent from a page of the dashboard.\n", FORBIDDEN)
-        if path in self._open or path.startswith(LINK):
+        if self._is_open(path) or (not acts and path.startswith(FRONT_END)):
             return None
         try:
             found = await asyncio.to_thread(self._door.who, connection.cookies.get(COOKIE))
@@ -87,6 +90,9 @@ class SignInGate:
             connection.scope.setdefault("state", {})[SIGNED_IN] = found
             return None
         return _signed_out(connection)
+
+    def _is_open(self, path: str) -> bool:
+        return path in self._open or path.startswith(LINK)
 
     def _unknown(self, connection: HTTPConnection) -> Response | None:
         """While the store is away: the frame of a page, which says so by itself and asks again."""

@@ -1,6 +1,7 @@
 """The pages that sign somebody in, as HTML without scripts. Pure; every text is escaped.
 
-They need nothing but themselves: no font, no picture, no style sheet is fetched.
+They need nothing but themselves: no font, no picture, no style sheet. What is fetched *ahead*, while somebody types, is
+what the page after them needs.
 """
 
 from html import escape
@@ -38,11 +39,12 @@ def login(
     no_accounts: bool = False,
     provider: str = "",
     with_password: bool = True,
+    ahead: str = "",
 ) -> str:
     """Name and password, and a way to the identity provider, if there is one by the name *provider*."""
     button = _provider_button(provider, next_path=next_path, is_only=not with_password)
     if not with_password:
-        return _page("Sign in", _problem(problem) + button)
+        return _page("Sign in", _problem(problem) + button, head=ahead)
     if no_accounts and not provider:
         return _page(
             "Nobody has an account yet",
@@ -56,6 +58,7 @@ def login(
 <label>Name<input name="name" autocomplete="username" required autofocus maxlength="100"></label>
 <label>Password<input name="password" type="password" autocomplete="current-password" required maxlength="256"></label>
 <button>Sign in</button></form>{button}""",
+        head=ahead,
     )
 
 
@@ -73,7 +76,7 @@ def not_signed_in(problem: str) -> str:
     return _page("You are not signed in", f'{_problem(problem)}<a class="button" href="/login">Sign in</a>')
 
 
-def first_visit(*, action: str, name: str, problem: str | None = None) -> str:
+def first_visit(*, action: str, name: str, problem: str | None = None, ahead: str = "") -> str:
     """The first link: in at one click."""
     return _page(
         "Welcome",
@@ -81,10 +84,11 @@ def first_visit(*, action: str, name: str, problem: str | None = None) -> str:
 <form method="post" action="{escape(action)}"><input type="hidden" name="name" value="{escape(name)}">
 <button autofocus>Open the dashboard</button></form>
 <p style="margin:16px 0 0"><small>You can set a password there, to come back from another browser.</small></p>""",
+        head=ahead,
     )
 
 
-def set_password(*, action: str, name: str, problem: str | None = None) -> str:
+def set_password(*, action: str, name: str, problem: str | None = None, ahead: str = "") -> str:
     """The link of an account: a password for it."""
     return _page(
         "Set a password",
@@ -93,6 +97,7 @@ def set_password(*, action: str, name: str, problem: str | None = None) -> str:
 <label>New password<input name="password" type="password" autocomplete="new-password" required autofocus
 minlength="12" maxlength="256"><small>At least 12 characters; a few words will do.</small></label>
 <button>Set it and sign in</button></form>""",
+        head=ahead,
     )
 
 

@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from dashboard import sign_in_pages as pages
 from dashboard.door import COOKIE, Door
+from dashboard.front_end import first_files, prefetched
 from dashboard.gate import LINK, LOGIN, LOGOUT, SEE_OTHER, UNAVAILABLE, safe_next
 from service.accounts.first_visit import FIRST_NAME
 from service.accounts.session_registry import IssuedSession
@@ -42,7 +43,8 @@ class SignInRoutes:
     ) -> None:
         self._door = door
         self._proxies = proxies
-        self._page = partial(pages.login, provider=provider, with_password=with_password)
+        self._ahead = prefetched(first_files())
+        self._page = partial(pages.login, provider=provider, with_password=with_password, ahead=self._ahead)
         self._with_password = with_password
 
     @property
@@ -134,10 +136,12 @@ class SignInRoutes:
                 return HTMLResponse(pages.stale_link(), GONE)
             if link.account_id is None:
                 return HTMLResponse(
-                    pages.first_visit(action=action, name=FIRST_NAME, problem=problem), status
+                    pages.first_visit(action=action, name=FIRST_NAME, problem=problem, ahead=self._ahead),
+                    status,
                 )
             name = self._door.accounts.get(tx, link.account_id).name
-        return HTMLResponse(pages.set_password(action=action, name=name, problem=problem), status)
+        shown = pages.set_password(action=action, name=name, problem=problem, ahead=self._ahead)
+        return HTMLResponse(shown, status)
 
     def let_in(self, request: Request, issued: IssuedSession, *, to: str) -> Response:
         """Go on with the cookie of the session."""

@@ -15,6 +15,7 @@ from dashboard.names import value_of
 from dashboard.periods import Period
 from service.pricing.catalog import load_book
 from service.pricing.pricebook import PriceBook
+from service.reporting.effort import records_to_read
 from service.reporting.forecast import HISTORY_DAYS, Expected, Forecast, expectation, month_end
 from service.reporting.intervals import start_of_day
 from service.reporting.movers import Mover, movers
@@ -24,6 +25,8 @@ from service.store.revision import read_revision
 
 BOOK_TTL_S = 600
 DAY = timedelta(days=1)
+MOST_READ = 30_000
+"""Records that a page reads unasked, where the rollups do not have its dimensions: half a second or less."""
 _BUDGETS = 1_000
 
 
@@ -83,10 +86,15 @@ def cache_savings(query: UsageQuery) -> SavingsReport:
 @kept(CHART_TTL_S)
 def savings_by(
     tx: Connection, dimension: str, *, since: datetime, until: datetime
-) -> Mapping[str | None, Savings]:
-    """What caches saved, by the values of one dimension."""
+) -> Mapping[str | None, Savings] | None:
+    """What caches saved, by the values of one dimension; None where too many records would have to be read."""
+    whole = usage_report(tx, UsageQuery(since=since, until=until, percentiles=False)).total
+    if not whole.cache_read_input_tokens and not whole.cache_write_input_tokens:
+        return {}
     others = tuple(name for name in GROUP_BY if name != dimension)
     query = UsageQuery(since=since, until=until, group_by=(dimension, *others), percentiles=False)
+    if records_to_read(tx, query) > MOST_READ:
+        return None
     found: dict[str | None, Savings] = {}
     book = price_book()
     for row in usage_report(tx, query).rows:

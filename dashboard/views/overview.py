@@ -8,8 +8,8 @@ from datetime import datetime
 
 import streamlit as st
 
-from dashboard import charts, data, formats, spending
-from dashboard.names import DIMENSIONS, Named
+from dashboard import data, formats, spend_chart, spending
+from dashboard.names import DIMENSIONS
 from dashboard.navigation import REQUESTS, all_pages
 from dashboard.periods import Period, Range
 from dashboard.views import clicks, controls, first_request, headlines, outlook
@@ -17,13 +17,14 @@ from dashboard.views.away import calmly
 from dashboard.views.headlines import Facts
 from service.reporting.rows import RequestFilter
 from service.reporting.savings import Savings
+from service.reporting.spend_series import SpendQuery
 from service.reporting.usage import UsageQuery
 
 FIGURES_EVERY_S = 3
 LATEST_EVERY_S = 2
 CHARTS_EVERY_S = 30
 LATEST = 8
-CHART_HEIGHT = 330
+CHART_HEIGHT = 349
 
 
 def show() -> None:
@@ -86,23 +87,22 @@ def _nothing_here(timezone: str) -> None:
 @calmly
 def _spend(chosen: Range, label: str) -> None:
     dimension, period = DIMENSIONS[label], chosen.period(data.now())
-    query = UsageQuery(
+    query = SpendQuery(
         since=period.since,
         until=period.until,
         interval=period.interval,
         timezone=chosen.timezone,
-        group_by=(dimension,),
-        percentiles=False,
+        dimension=dimension,
+        largest=spend_chart.LARGEST,
     )
-    report = data.usage(query)
+    found = data.spend_over_time(query)
     with st.container(border=True, height="stretch"):
         st.markdown(f"**Spend by {label.lower()}**")
-        if report.total.cost_nanos is None:
+        if not found.largest:
             st.caption("Nothing was spent in this time range.")
             return
-        names = Named.from_rows((row.dimensions for row in report.rows), dimension=dimension)
         st.echarts_chart(
-            charts.spend(report, names=names, dimension=dimension),
+            spend_chart.spend(found, dimension=dimension),
             height=CHART_HEIGHT,
             key="spend",
             alt=f"Spend over time by {label.lower()}",

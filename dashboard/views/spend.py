@@ -5,13 +5,13 @@ from datetime import datetime
 import msgspec
 import streamlit as st
 
-from dashboard import charts, comparison, data, formats, pivot, spending
+from dashboard import comparison, data, formats, pivot, spend_chart, spending
 from dashboard.names import ALL_DIMENSIONS, Named, value_of
 from dashboard.navigation import REQUESTS, all_pages
 from dashboard.periods import CHOSEN_DAYS, Period, Range
 from dashboard.views import controls, first_request, log_filters
 from dashboard.views.away import calmly
-from service.reporting.dimensions import ROLLUP
+from service.reporting.spend_series import SpendQuery
 from service.reporting.usage import UsageQuery, UsageReport
 
 NOTHING = "Nothing"
@@ -28,11 +28,12 @@ def show() -> None:
         return
     chosen = controls.head("Spend")
     wanted = _choices(chosen)
-    _over_time(chosen, wanted.by)
-    if wanted.across is None:
-        _compared(chosen, wanted)
-    else:
-        _crossed(chosen, wanted.by, wanted.across, wanted.measure)
+    if _may_read(chosen, wanted):
+        _over_time(chosen, wanted.by)
+        if wanted.across is None:
+            _compared(chosen, wanted)
+        else:
+            _crossed(chosen, wanted.by, wanted.across, wanted.measure)
     controls.as_of(chosen.timezone)
 
 
@@ -68,31 +69,58 @@ def _choices(chosen: Range) -> Wanted:
             with grid.cell():
                 days = controls.days("These days", chosen.timezone, key="other")
             other = Range(CHOSEN_DAYS, chosen.timezone, days)
-    slow = [label for label in (by, across) if ALL_DIMENSIONS.get(label, "model") not in ROLLUP]
-    if slow:
-        st.caption(f"{' and '.join(slow)}: read from the requests themselves, which takes longer.")
     return Wanted(by, across if crossed else None, measure, other)
+
+
+def _may_read(chosen: Range, wanted: Wanted) -> bool:
+    """Whether rollups answer, or few requests have to be read, or the viewer wants that many to be read."""
+    period = chosen.period(data.now())
+    labels = [wanted.by] if wanted.across is None else [wanted.by, wanted.across]
+    dimensions = tuple(ALL_DIMENSIONS[label] for label in labels)
+    needed = data.effort(UsageQuery(since=period.since, until=period.until, group_by=dimensions))
+    if needed <= spending.MOST_READ:
+        return True
+    with st.container(border=True):
+        st.markdown(
+            f"Sums by {' and '.join(labels).lower()} are made of the requests themselves: about "
+            f"**{formats.count(needed)}** would be read, which takes seconds to minutes. A shorter time range is there "
+            "at once."
+        )
+        return bool(st.toggle("Read them", key="read", bind="query-params"))
 
 
 @calmly
 def _over_time(chosen: Range, label: str) -> None:
     period, dimension = chosen.period(data.now()), ALL_DIMENSIONS[label]
-    query = UsageQuery(
+    bars = UsageQuery(
         since=period.since,
         until=period.until,
         interval=period.interval,
         timezone=chosen.timezone,
         group_by=(dimension,),
-        percentiles=False,
     )
-    report = data.usage(query)
-    if report.total.cost_nanos is None:
+    needed = data.effort(bars)
+    if needed > spending.MOST_READ and not st.session_state.get("read"):
+        st.caption(
+            f"No chart by {label.lower()} in this time zone: it would be made of {formats.count(needed)} requests. "
+            "Choose a shorter time range, or UTC."
+        )
+        return
+    query = SpendQuery(
+        since=period.since,
+        until=period.until,
+        interval=period.interval,
+        timezone=chosen.timezone,
+        dimension=dimension,
+        largest=spend_chart.LARGEST,
+    )
+    found = data.spend_over_time(query)
+    if not found.largest:
         st.info("Nothing was spent in this time range.")
         return
-    names = Named.from_rows((row.dimensions for row in report.rows), dimension=dimension)
     with st.container(border=True):
         st.echarts_chart(
-            charts.spend(report, names=names, dimension=dimension),
+            spend_chart.spend(found, dimension=dimension),
             height=CHART_HEIGHT,
             key="spend",
             alt=f"Spend over time by {label.lower()}",
@@ -131,6 +159,8 @@ def _compared(chosen: Range, wanted: Wanted) -> None:
     )
     if before is None:
         said = "The books do not go back far enough for a comparison."
+    if saved is None:
+        said += " The blended cost is left out: by these values it is known from the requests alone."
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.caption(f"{said} A click on a row opens its requests.", width="content")
         controls.downloads(shown, name="spend")

@@ -7,7 +7,6 @@ import msgspec
 import pytest
 
 from dashboard import charts, usage_charts
-from dashboard.names import Named
 from service.reporting.figures import Sums, figures
 from service.reporting.intervals import Interval
 from service.reporting.rows import RequestFilter, list_requests
@@ -33,32 +32,6 @@ def drawn(option: charts.Option) -> list[float]:
     """The height of every stack."""
     stacks = zip(*(series["data"] for series in option["series"]), strict=True)
     return [sum(value or 0 for value in values) for values in stacks]
-
-
-@pytest.mark.parametrize("dimension", ["model", "key", "project", "upstream"])
-@pytest.mark.parametrize("interval", ["hour", "day"])
-def test_the_bars_of_spend_add_up_to_the_report(
-    sqlite_books: Store, dimension: str, interval: Interval
-) -> None:
-    found = report(sqlite_books, interval=interval, group_by=(dimension,))
-    plain = report(sqlite_books, interval=interval)
-    names = Named.from_rows((row.dimensions for row in found.rows), dimension=dimension)
-    option = charts.spend(found, names=names, dimension=dimension)
-    heights = [round(height * 10**9) for height in drawn(option)]
-    assert heights == [row.measures.cost_nanos or 0 for row in plain.rows]
-    assert len(option["xAxis"]["data"]) == len(heights)
-    assert sum(heights) == found.total.cost_nanos
-
-
-def test_beyond_seven_the_smallest_are_one_series(sqlite_books: Store) -> None:
-    found = report(sqlite_books, group_by=("model",))
-    names = Named.from_rows((row.dimensions for row in found.rows), dimension="model")
-    assert len(names.values()) == 8
-    series = charts.spend(found, names=names, dimension="model")["series"]
-    assert [one["name"] for one in series[7:]] == ["All others"]
-    sums = [sum(value or 0 for value in one["data"]) for one in series]
-    assert sums[:7] == sorted(sums[:7], reverse=True)
-    assert sums[7] <= sums[6]
 
 
 def test_the_bars_of_requests_add_up_to_the_requests(sqlite_books: Store) -> None:

@@ -100,8 +100,15 @@ def test_nothing_but_the_sign_in_and_the_health_is_open(client: TestClient, toke
     assert client.get("/_stcore/health").text == "ok"
     assert client.get("/login").status_code == 200
     assert client.get("/", headers={"accept": "application/json"}).status_code == 401
-    for path in ("/static/js/x.js", "/files/requests", "/_stcore/upload_file/a/b", "/media/x", "/loginx"):
+    for path in ("/static/x", "/files/requests", "/_stcore/upload_file/a/b", "/media/x", "/loginx"):
         assert client.get(path).status_code == 401
+
+
+def test_the_front_end_is_open_for_reading_alone(client: TestClient) -> None:
+    assert client.get("/static/js/x.js").status_code == 404
+    assert client.post("/static/js/x.js").status_code == 401
+    with pytest.raises(WebSocketDisconnect), client.websocket_connect("/static/js/_stcore/stream"):
+        pass
 
 
 def test_the_cookie_is_out_of_reach(client: TestClient, ada: str) -> None:

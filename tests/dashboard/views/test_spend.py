@@ -3,8 +3,9 @@
 from datetime import date, timedelta
 
 import pytest
+import streamlit as st
 
-from dashboard import formats, pivot
+from dashboard import formats, pivot, spending
 from dashboard.names import ALL_DIMENSIONS
 from dashboard.periods import Range, period
 from service.reporting.usage import UsageQuery, usage_report
@@ -98,3 +99,40 @@ def test_a_link_with_a_wrong_value_falls_back_and_says_so(
     assert [warning.value for warning in page.warning] == [
         f"This link asks for a value of “{name}” that does not exist here; it is left out."
     ]
+
+
+def test_many_requests_are_read_only_if_somebody_wants_that(
+    sqlite_books: Store, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spending, "MOST_READ", 10)
+    page = open_page(sqlite_books, "spend", range="30d", by="Session")
+    with sqlite_books.read() as tx:
+        report = usage_report(tx, UsageQuery(since=START, until=NOW, group_by=("session",)))
+    assert not page.dataframe
+    assert any(f"**{report.total.attempts:,}** would be read" in one.value for one in page.markdown)
+    page = open_page(sqlite_books, "spend", range="30d", by="Session", read="true")
+    assert list(table(page, "Session", "Spend")["Requests"]) == [row.measures.requests for row in report.rows]
+
+
+def test_the_blended_cost_is_left_out_where_only_the_requests_know_it(
+    sqlite_books: Store, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = table(open_page(sqlite_books, "spend", range="30d", tz="UTC", by="End user"), "End user", "Spend")
+    assert "Blended" in shown
+    monkeypatch.setattr(spending, "MOST_READ", 10)
+    st.cache_resource.clear()
+    page = open_page(sqlite_books, "spend", range="30d", tz="UTC", by="End user")
+    without = table(page, "End user", "Spend")
+    assert "Blended" not in without
+    assert list(without["Effective"]) == list(shown["Effective"])
+    assert any("The blended cost is left out" in one.value for one in page.caption)
+
+
+def test_no_chart_is_made_of_many_requests(
+    sqlite_books: Store, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spending, "MOST_READ", 10)
+    page = open_page(sqlite_books, "spend", range="7d", tz="Asia/Kolkata", by="End user")
+    assert "spend" not in charts(page)
+    assert any("No chart by end user in this time zone" in one.value for one in page.caption)
+    assert len(table(page, "End user", "Spend"))
