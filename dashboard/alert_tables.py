@@ -14,8 +14,6 @@ from service.alerts.rules import Rule
 from service.alerts.subjects import EVERYTHING
 from service.alerts.wording import amount
 
-SEVERITY_COLORS: Mapping[str, str] = {"critical": "red", "warning": "orange", "info": "gray"}
-
 
 def rules(found: Sequence[Rule], *, channels: Mapping[str, str], now: datetime, timezone: str) -> Shown:
     """One row a rule; *channels* are names by id. Thresholds have their unit."""
@@ -57,7 +55,7 @@ def only(rule: Rule) -> str:
 def events(found: Sequence[AlertEvent], *, about: Sequence[str], timezone: str, past: bool = False) -> Shown:
     """One row an alert, in the order given; *about* are whom they are about, in words."""
     columns: dict[str, list[Any]] = {
-        "Severity": [[one.severity] for one in found],
+        "Severity": [one.severity for one in found],
         "Rule": [one.rule_name for one in found],
         "About": list(about),
         "What": [what(one) for one in found],
@@ -67,20 +65,17 @@ def events(found: Sequence[AlertEvent], *, about: Sequence[str], timezone: str, 
     }
     column = st.column_config
     config: dict[str, Any] = {
-        "Severity": column.MultiselectColumn(
-            options=list(SEVERITY_COLORS), color=list(SEVERITY_COLORS.values()), width=82
-        ),
-        "Rule": column.TextColumn(width=140),
+        "Severity": column.TextColumn(width=70),
+        "Rule": column.TextColumn(width=132),
         "About": column.TextColumn(width=160),
-        "What": column.TextColumn(width=228 if past else 340),
+        "What": column.TextColumn(width=248 if past else 360),
         "Since": column.TextColumn(width=112),
         "Over": column.TextColumn(width=112),
         "Told": column.NumberColumn(help="How often people were told.", width=48),
     }
     wanted = tuple(label for label in config if past or label != "Over")
     order = fitting(config, wanted=wanted, room=SELECTABLE_ROOM)
-    types = {"Severity": pa.list_(pa.string()), "Over": pa.string()}
-    return Shown(columns, config, types, order=order, row_height=TWO_LINES)
+    return Shown(columns, config, {"Over": pa.string()}, order=order, row_height=TWO_LINES)
 
 
 def about(event: AlertEvent, *, budgets: Mapping[str, str], keys: Mapping[str, str]) -> str:

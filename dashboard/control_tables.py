@@ -1,7 +1,8 @@
 """Keys and budgets as tables; names are text, amounts exact. Pure."""
 
+import math
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -80,7 +81,7 @@ def budgets(
         "Who": [whose(one, names=names) for one in found],
         "Window": [one.stored.budget.rule.window for one in found],
         "Mode": [one.stored.budget.mode for one in found],
-        "Used": [row.spent_nanos / row.limit_nanos for row in rows],
+        "Used": [used(row.spent_nanos, row.limit_nanos) for row in rows],
         **{label: [usd(nanos) for nanos in values] for label, values in amounts.items()},
         "Resets": [minute(row.resets_at, timezone) or "never" for row in rows],
         "Used up on": [None if day is None else str(day) for day in days],
@@ -110,12 +111,20 @@ def budgets(
     return Shown(columns, config, types, order=order)
 
 
+_EVER = datetime(1970, 1, 1, tzinfo=UTC)
+_SHARES = 10_000  # hundredths of a percent, which is what a cell shows
 _MONEY: Mapping[str, str] = {
     "Spent": "What this period has cost.",
     "Held": "The most that requests which are running may still cost.",
     "Limit": "In force now, a temporary raise included.",
     "Left": "Neither spent nor held.",
 }
+
+
+def used(spent_nanos: int, limit_nanos: int) -> float:
+    """The share of the limit that is spent; not all of it is never rounded up to all."""
+    share = spent_nanos / limit_nanos
+    return share if share >= 1 else math.floor(share * _SHARES) / _SHARES
 
 
 def whose(found: BudgetStanding, *, names: Mapping[str, str]) -> str:
@@ -133,10 +142,10 @@ def whose(found: BudgetStanding, *, names: Mapping[str, str]) -> str:
 def periods(found: Sequence[PastPeriod], *, budget: Budget, timezone: str) -> Shown:
     """The history of a budget, the latest period first."""
     columns: dict[str, list[Any]] = {
-        "From": [instant(one.starts_at, timezone) for one in found],
+        "From": [_beginning(one.starts_at, timezone) for one in found],
         "To": [instant(one.ends_at, timezone) or "open" for one in found],
         "Spent": [usd(one.spent_nanos) for one in found],
-        "Of the limit": [one.spent_nanos / budget.limit_nanos for one in found],
+        "Of the limit": [used(one.spent_nanos, budget.limit_nanos) for one in found],
         "Held": [usd(one.held_nanos) for one in found],
     }
     column = st.column_config
@@ -148,6 +157,10 @@ def periods(found: Sequence[PastPeriod], *, budget: Budget, timezone: str) -> Sh
         ),
     }
     return Shown(columns, config, dict.fromkeys(("Spent", "Held", "Of the limit"), pa.float64()))
+
+
+def _beginning(moment: datetime, timezone: str) -> str | None:
+    return "the first request" if moment <= _EVER else instant(moment, timezone)
 
 
 def limits(given: Mapping[str, int] | None) -> str | None:

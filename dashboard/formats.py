@@ -5,6 +5,7 @@ amount and never turns one into zero. What is not known is a dash, never a zero.
 or down to nothing.
 """
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -24,6 +25,7 @@ _MINUTE_MS = 60_000
 _HOUR_MS = 3_600_000
 _TENFOLD = 10
 _NEAR = 0.1
+_CODE = re.compile("`([^`]*)`")
 
 
 def usd(nanos: int | None) -> str:
@@ -66,6 +68,11 @@ def priced(measures: Measures) -> str:
 def escaped(text: str) -> str:
     """Amounts for texts that are Markdown, where two dollar signs would begin a formula."""
     return text.replace("$", "\\$")
+
+
+def unmarked(text: str) -> str:
+    """A text of the documentation as plain text: code stands in quotation marks."""
+    return _CODE.sub("“\\1”", text)
 
 
 def usd_decimals(amounts: Iterable[int | None]) -> int:

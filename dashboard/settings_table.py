@@ -7,6 +7,7 @@ import msgspec
 import pyarrow as pa  # type: ignore[import-untyped]
 import streamlit as st
 
+from dashboard import formats
 from dashboard.tables import Shown, shortened
 from service.settings import Loaded, Secret
 from service.settings.catalogue import ENTRIES, SECRET_VARIABLES, SECTIONS, UPSTREAM_ENTRIES, Entry
@@ -67,8 +68,7 @@ def text(value: Any) -> str:
 
 
 def _meaning(entry: Entry | None) -> str:
-    """What a setting means, without the marks that the documentation has around code."""
-    return "" if entry is None else entry.description.replace("`", "")
+    return "" if entry is None else formats.unmarked(entry.description)
 
 
 def _fields(section: msgspec.Struct) -> list[tuple[str, Any]]:

@@ -61,7 +61,7 @@ SELECTABLE_ROOM = ROOM - 33
 """The same beside the column in which rows are chosen."""
 TWO_LINES = 62
 """The height of a row whose texts wrap: Streamlit lets them from 60 on."""
-_PADDING, _DIGIT, _LETTER = 18, 6.4, 5.9
+_PADDING, _DIGIT, _LETTER = 18, 6.4, 5.7
 _NARROWEST = 62
 
 

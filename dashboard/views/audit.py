@@ -1,5 +1,6 @@
 """The audit log: who changed what, through which door; and the proof that nothing of it was changed since."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 import msgspec
@@ -78,17 +79,19 @@ def _log() -> None:
         controls.downloads(shown, name="audit")
     row = controls.chosen_row(state)
     if row is not None and row < len(found):
-        _whole(found[row])
+        _whole(found[row], names=names)
 
 
-def _whole(entry: AuditedChange) -> None:
+def _whole(entry: AuditedChange, *, names: Mapping[str, str]) -> None:
     """One entry with everything it holds."""
     with st.container(border=True):
         at = formats.instant(entry.at, timezone=current().reporting_timezone)
         kind = entry.actor.kind.replace("_", " ")
         where = "" if entry.actor.address is None else f" from {entry.actor.address}"
         st.text(f"No. {entry.seq} · {at} · {entry.action}")
-        st.text(f"{entry.actor.name} ({kind}){where} · {entry.target.kind} {entry.target.name}")
+        named = names.get(entry.target.id)
+        target = entry.target.name if named is None else f"of {named} · {entry.target.id}"
+        st.text(f"{entry.actor.name} ({kind}){where} · {entry.target.kind} {target}")
         left, right = st.columns(2, gap="medium")
         for place, label, values in ((left, "Before", entry.before), (right, "After", entry.after)):
             with place:

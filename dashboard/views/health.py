@@ -13,6 +13,7 @@ from service.cli.findings import Finding
 
 EVERY_S = 5
 MIB = 1 << 20
+MARK_PX = 86
 _MARKS: Mapping[str, tuple[str, Literal["green", "orange", "red"]]] = {
     "ok": (":material/check_circle:", "green"),
     "warning": (":material/warning:", "orange"),
@@ -98,8 +99,9 @@ def _list(found: list[Finding]) -> None:
     with st.container(border=True, gap="small"):
         for finding in sorted(found, key=lambda one: _WORST_FIRST.index(one.status)):
             icon, color = _MARKS[finding.status]
-            mark, name, detail = st.columns([1, 1.2, 6], gap="small", vertical_alignment="center")
-            mark.badge(finding.status, icon=icon, color=color)
-            name.text(finding.check)
+            check, detail = st.columns([2.2, 6], gap="small", vertical_alignment="center")
+            with check, st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                st.container(width=MARK_PX).badge(finding.status, icon=icon, color=color)
+                st.text(finding.check, width="content")
             with detail:
-                controls.prose(finding.detail.replace("`", ""))
+                controls.prose(formats.unmarked(finding.detail))

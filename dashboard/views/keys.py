@@ -140,7 +140,7 @@ def _facts(chosen: KeyUse) -> None:
     }
     facts["Models"] = ", ".join(key.models) if key.models else "all"
     facts["Limits"] = control_tables.limits(key.limits) or "none"
-    st.text("\n".join(f"{label}: {value}" for label, value in facts.items()))
+    controls.prose(" · ".join(f"{label}: {value}" for label, value in facts.items()))
 
 
 def _change(chosen: KeyUse) -> None:

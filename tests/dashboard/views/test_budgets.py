@@ -1,7 +1,7 @@
 """Budgets: how each stands beside the registry's word, when it runs out, its history, and changes that are audited."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
@@ -9,15 +9,17 @@ import streamlit as st
 from sqlalchemy import update
 from streamlit.testing.v1 import AppTest
 
-from dashboard import budget_words, formats
+from dashboard import budget_words, control_tables, formats
 from dashboard.context import LOCAL, current
 from dashboard.controlling import BudgetStanding
 from service.audit.actor import Actor
 from service.audit.trail import AuditFilter
 from service.budgets import periods
+from service.budgets.policy import Budget, Scope
 from service.budgets.registry import StoredBudget
-from service.budgets.standings import Standing, standing
+from service.budgets.standings import PastPeriod, Standing, standing
 from service.budgets.values import GivenScope, NewBudget
+from service.budgets.windows import WindowRule
 from service.keys.projects import NewProject
 from service.store.budget_tables import budget_period
 from service.store.engine import Store
@@ -142,6 +144,22 @@ def test_a_chosen_budget_shows_its_parts_to_everybody(
             f"{formats.usd(found.held_nanos)}, left {formats.usd(found.remaining_nanos)}."
         ) in [text.value for text in page.text]
         assert "division" in charts(page)
+
+
+def test_not_all_of_a_limit_is_never_shown_as_all_of_it() -> None:
+    assert control_tables.used(28_779_412_300, 28_780_000_000) == 0.9999
+    assert control_tables.used(10, 10) == 1
+    assert control_tables.used(0, 10) == 0
+
+
+def test_the_history_of_a_budget_in_total_has_no_first_day() -> None:
+    budget = Budget(
+        id="b", scope=Scope("global"), limit_nanos=10**9, rule=WindowRule(window="total"), mode="hard"
+    )
+    past = PastPeriod("", datetime(1970, 1, 1, tzinfo=UTC), None, 5, 0)
+    shown = control_tables.periods([past], budget=budget, timezone="Asia/Kathmandu")
+    assert shown.columns["From"] == ["the first request"]
+    assert shown.columns["To"] == ["open"]
 
 
 def test_a_made_budget_leaves_its_form_folded_and_empty(sqlite_books: Store, open_page: OpenPage) -> None:

@@ -18,6 +18,7 @@ from service.pricing.override import override_card
 from service.store.alert_tables import alert_event
 from service.store.engine import Store
 from tests.dashboard.conftest import NOW, OpenPage
+from tests.dashboard.pages import refusals
 
 BY = Actor.system("test")
 LONG = "a-name-that-is-rather-long-for-a-column-of-a-table"
@@ -125,8 +126,7 @@ def test_what_has_no_room_stands_below_a_chosen_row(
     assert not page.exception
     assert len(page.text) + len(page.code) > before
     if address == "keys":
-        said = "\n".join(text.value for text in page.text)
-        assert LONG in said
+        said = refusals(page)
         assert "Limits: concurrency 8, rpm 60, tpm 1,000,000" in said
         assert "Expires: never" in said
 
