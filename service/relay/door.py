@@ -22,6 +22,7 @@ from service.logs import get_logger, request_id
 from service.relay.admitted import Admitted
 from service.relay.attribution import attribute
 from service.relay.body import ClientGoneError, Receive, Send, read_body
+from service.relay.candidate_prices import cards_at
 from service.relay.context import RelayContext
 from service.relay.exchange import Exchange
 from service.relay.failures import INTERNAL, Failure, error_body, error_headers, failure_for
@@ -218,15 +219,7 @@ class Door:
         priced = tuple(
             provider
             for provider in candidates
-            if book.resolve(
-                provider=provider.provider,
-                model=request.model,
-                at=from_micros(opening.started_at),
-                key_id=opening.key_id,
-                project=opening.project,
-                upstream=provider.name,
-            )
-            is not None
+            if None not in cards_at(provider, request, opening=opening, prices=book).values()
         )
         if not priced:
             raise ModelUnpricedError(

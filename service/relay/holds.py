@@ -1,8 +1,8 @@
 """What a request holds from the moment it is let in until its record is closed: money, and its place in rate limits.
 
 `Holding.take` asks the rate limits, then the budgets, and gives back the first where the second refuses. The estimate
-that is held is the most that any upstream which may be asked can charge, so that one hold covers every attempt: an
-attempt that gave way to another has cost nothing.
+that is held is the most that any upstream which may be asked can charge for any model that may answer, so that one
+hold covers every attempt: an attempt that gave way to another has cost nothing.
 """
 
 import asyncio
@@ -26,9 +26,9 @@ from service.ledger.record import Opening, RequestRecord
 from service.logs import get_logger
 from service.pricing.card import PriceCard
 from service.pricing.pricebook import PriceBook
+from service.relay.candidate_prices import cards_at
 from service.relay.headers import Headers
 from service.relay.request import ChatRequest
-from service.store.types import from_micros
 from service.upstream.provider import Provider
 
 LEAST_CAP = 16
@@ -105,7 +105,7 @@ class Question(msgspec.Struct, frozen=True):
 
 
 class _Candidate(msgspec.Struct, frozen=True):
-    """An upstream that may be asked, its price of the model, and the most that the request can cost there."""
+    """A model at an upstream that may be asked, its price, and the most that the request can cost there."""
 
     model: str
     card: PriceCard | None
@@ -165,7 +165,7 @@ class Holding:
         if not book.applying(facts):
             return None, None
         demand = demand_of(question.request, question.body)
-        candidates = [_candidate(question, one, demand=demand, prices=prices) for one in question.candidates]
+        candidates = _candidates(question, demand=demand, prices=prices)
         estimate, cap = _most(candidates), None
         try:
             admission = await self._gate.admit(facts, estimate)
@@ -174,8 +174,7 @@ class Holding:
             if cap is None:
                 raise
             demand = msgspec.structs.replace(demand, max_completion_tokens=cap)
-            capped = [_candidate(question, one, demand=demand, prices=prices) for one in question.candidates]
-            estimate = _most(capped)
+            estimate = _most(_candidates(question, demand=demand, prices=prices))
             admission = await self._gate.admit(facts, estimate)
         opening.charges, opening.estimate_nanos = admission.charges, estimate
         return admission, cap
@@ -217,19 +216,14 @@ def demand_of(request: ChatRequest, body: bytes) -> Demand:
     )
 
 
-def _candidate(question: Question, provider: Provider, *, demand: Demand, prices: PriceBook) -> _Candidate:
-    opening = question.opening
-    asked = question.request.model
-    model = provider.model_map.get(asked, asked)
-    card = prices.resolve(
-        provider=provider.provider,
-        model=model,
-        at=from_micros(opening.started_at),
-        key_id=opening.key_id,
-        project=opening.project,
-        upstream=provider.name,
-    )
-    return _Candidate(model, card, estimate_nanos(demand, card=card, limits=_limits_of_model(model)))
+def _candidates(question: Question, *, demand: Demand, prices: PriceBook) -> list[_Candidate]:
+    """Every upstream with every model that may answer there: what is asked for, and what the body lists instead."""
+    request, opening = question.request, question.opening
+    return [
+        _Candidate(model, card, estimate_nanos(demand, card=card, limits=_limits_of_model(model)))
+        for provider in question.candidates
+        for model, card in cards_at(provider, request, opening=opening, prices=prices).items()
+    ]
 
 
 def _most(candidates: list[_Candidate]) -> int | None:

@@ -24,6 +24,7 @@ from tests.support.upstream import COMPLETION, DONE, Upstream, delta, response, 
 BUDGETS = registry()
 OPERATOR = Actor("command_line", "operator", "operator")
 SHORT = {**CHAT, "max_tokens": 100}
+OK = 200
 COST = 9 * 2_500 + 3 * 10_000
 """Nano-USD of `COMPLETION`: gpt-4o takes 2.50 and 10 USD for a million tokens."""
 
@@ -177,6 +178,22 @@ def test_every_budget_that_applies_is_charged_and_soft_ones_only_count(
     assert answer.status == 200
     relay.record(asking)
     assert until(lambda: spent(relay) == 3 * COST)
+
+
+@pytest.mark.parametrize(
+    ("listed", "status"), [(["gpt-4o"], 200), (["gpt-4o", "o1-pro"], 429), (["nobody-knows-me"], 429)]
+)
+def test_the_dearest_model_that_may_answer_is_held(
+    relay: Relay, upstream: Upstream, listed: list[str], status: int
+) -> None:
+    limit(relay, "0.01")
+    body = {**SHORT, "models": listed}
+    with relay.client() as asking:
+        asking.post(body)
+        if status == OK:
+            upstream.answer(response(COMPLETION))
+        assert asking.answer().status == status
+        assert relay.record(asking)["outcome"] == ("ok" if status == OK else "rejected_budget")
 
 
 def test_an_unpriced_model_is_refused_where_a_hard_budget_applies(relay: Relay, upstream: Upstream) -> None:
