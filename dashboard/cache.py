@@ -17,6 +17,7 @@ from service.reporting.snapshots import snapshot
 
 LIVE_TTL_S = 1
 CHART_TTL_S = 5
+PAST_TTL_S = 60
 _ENTRIES = 256
 
 P = ParamSpec("P")

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from dashboard.cache import CHART_TTL_S, LIVE_TTL_S, kept
+from dashboard.cache import CHART_TTL_S, LIVE_TTL_S, PAST_TTL_S, kept
 from dashboard.context import current
 from service.errors import InvalidInputError, NotFoundError
 from service.reporting.effort import records_to_read
@@ -27,6 +27,12 @@ def live_usage(tx: Connection, query: UsageQuery) -> UsageReport:
 @kept(CHART_TTL_S)
 def usage(tx: Connection, query: UsageQuery) -> UsageReport:
     """A report at most `CHART_TTL_S` old."""
+    return usage_report(tx, query)
+
+
+@kept(PAST_TTL_S)
+def past_usage(tx: Connection, query: UsageQuery) -> UsageReport:
+    """A report on a time that is over."""
     return usage_report(tx, query)
 
 

@@ -2,7 +2,8 @@
 
 What cannot work is said before anything listens: `ConfigurationError` for an address that is taken or a SQLite file
 that does not exist, `StoreUnavailableError` and `StoreSchemaError` for a store that cannot be read. Later a store
-that goes away is the views' business. SIGTERM and SIGINT end the process with status 0 within a few seconds.
+that goes away is the views' business. SIGTERM and SIGINT end the process with status 0 within a few seconds. Where CPU
+is short, whoever forwards requests on this machine goes first.
 """
 
 import os
@@ -43,11 +44,13 @@ SCRIPT = Path(__file__).with_name("app.py")
 SHUTDOWN_S = 2
 PING_S = 20
 BACKLOG = 128
+NICENESS = 10
 _logger = structlog.get_logger("tollkeeper")
 
 
 def run(loaded: Loaded, *, listener_fd: int | None = None) -> None:
     """Serve the dashboard until a signal; *listener_fd* is of a socket that listens already."""
+    os.nice(NICENESS)  # before there are threads: they inherit it
     settings = loaded.settings
     store = open_store(settings.store.url)
     if listener_fd is None:

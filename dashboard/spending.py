@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from dashboard import data
-from dashboard.cache import CHART_TTL_S, kept
+from dashboard.cache import CHART_TTL_S, PAST_TTL_S, kept
 from dashboard.context import current
 from dashboard.names import value_of
 from dashboard.periods import Period
@@ -20,7 +20,7 @@ from service.reporting.forecast import HISTORY_DAYS, Expected, Forecast, expecta
 from service.reporting.intervals import start_of_day
 from service.reporting.movers import Mover, movers
 from service.reporting.savings import GROUP_BY, Savings, savings
-from service.reporting.usage import UsageQuery, usage_report
+from service.reporting.usage import UsageQuery, UsageReport, usage_report
 from service.store.revision import read_revision
 
 BOOK_TTL_S = 600
@@ -66,7 +66,15 @@ def price_book() -> PriceBook:
 
 @kept(CHART_TTL_S)
 def _cache_savings(tx: Connection, query: UsageQuery) -> SavingsReport:
-    report = usage_report(tx, query)
+    return _saved(usage_report(tx, query))
+
+
+@kept(PAST_TTL_S)
+def _past_savings(tx: Connection, query: UsageQuery) -> SavingsReport:
+    return _saved(usage_report(tx, query))
+
+
+def _saved(report: UsageReport) -> SavingsReport:
     book = price_book()
     by_start: dict[datetime, Savings] = {}
     for row in report.rows:
@@ -80,7 +88,16 @@ def _cache_savings(tx: Connection, query: UsageQuery) -> SavingsReport:
 
 def cache_savings(query: UsageQuery) -> SavingsReport:
     """What caches saved in the range of *query*, by its interval and filters."""
-    return _cache_savings(msgspec.structs.replace(query, group_by=GROUP_BY, percentiles=False))
+    return _cache_savings(_by_price(query))
+
+
+def past_savings(query: UsageQuery) -> SavingsReport:
+    """The same of a time that is over."""
+    return _past_savings(_by_price(query))
+
+
+def _by_price(query: UsageQuery) -> UsageQuery:
+    return msgspec.structs.replace(query, group_by=GROUP_BY, percentiles=False)
 
 
 @kept(CHART_TTL_S)

@@ -73,7 +73,7 @@ def _before(period: Period) -> Facts | None:
     if books is None or books.since > period.before_since:
         return None
     query = UsageQuery(since=period.before_since, until=period.before_until)
-    return Facts(data.usage(query).total, spending.cache_savings(query).total)
+    return Facts(data.past_usage(query).total, spending.past_savings(query).total)
 
 
 def _nothing_here(timezone: str) -> None:

@@ -74,7 +74,9 @@ def spend_over_time(tx: Connection, query: SpendQuery) -> SpendOverTime:
     if _in_rollups(query.dimension):
         totals = _sums(tx, query.dimension, [span])
         ranked = _ranked(totals, count=query.largest)
-        found = _sums(tx, query.dimension, spans, ranked=ranked) if ranked else {}
+        whole = query.dimension == "end_user" and OTHER not in ranked
+        series = _largest_and_whole if whole else _sums
+        found = series(tx, query.dimension, spans, ranked=ranked) if ranked else {}
     else:
         found = _of_records(tx, query.dimension, spans)
         ranked = _ranked(_by_value(found), count=query.largest)
@@ -127,30 +129,53 @@ def _folded(found: Nanos, ranked: Sequence[str]) -> Nanos:
     return folded
 
 
-def _sums(
-    tx: Connection, dimension: str, spans: Sequence[Span], *, ranked: Sequence[str] | None = None
+def _largest_and_whole(
+    tx: Connection, dimension: str, spans: Sequence[Span], *, ranked: Sequence[str]
 ) -> Nanos:
-    """From rollups: by value, or by the rank of the value in *ranked*."""
+    """For a dimension of which every record has one value: the rest is what the largest leave of everything."""
+    found = _sums(tx, dimension, spans, ranked=ranked, rest=False)
+    everything = queries.rollup_sums(spans, fine=False, filters={}, keys=lambda _: [], totals=_cost)
+    for number, nanos in tx.execute(everything):
+        found[number, REST] = found.get((number, REST), 0) + int(nanos or 0)
+    for (number, rank), nanos in list(found.items()):
+        if rank != REST:
+            found[number, REST] -= nanos
+    return found
+
+
+def _cost(table: Table) -> list[ColumnElement[Any]]:
+    return [func.sum(table.c.cost_nanos).label("cost_nanos")]
+
+
+def _sums(
+    tx: Connection,
+    dimension: str,
+    spans: Sequence[Span],
+    *,
+    ranked: Sequence[str] | None = None,
+    rest: bool = True,
+) -> Nanos:
+    """From rollups: by value, or by the rank of the value in *ranked*; without the *rest* for those alone."""
 
     def key(table: Table) -> list[ColumnElement[Any]]:
         value = table.c[ROLLUP[dimension]] if dimension in ROLLUP else shown_value(table)
         return [(value if ranked is None else _rank(value, ranked)).label("value")]
 
-    def cost(table: Table) -> list[ColumnElement[Any]]:
-        return [func.sum(table.c.cost_nanos).label("cost_nanos")]
-
     found: Nanos = {}
     statement: Select[Any] | CompoundSelect[Any] | None
     if dimension in ROLLUP:
         fine = dimension in ("key", "project")
-        statement = queries.rollup_sums(spans, fine=fine, filters={}, keys=key, totals=cost)
+        statement = queries.rollup_sums(spans, fine=fine, filters={}, keys=key, totals=_cost)
     else:
         days, hours, quarters = pieces_of(spans, since=complete_since(tx))
         if quarters:
             numbers = [number for number, _ in quarters]
             edges = _of_records(tx, dimension, [span for _, span in quarters], numbers=numbers)
             found = edges if ranked is None else _folded(edges, ranked)
-        statement = by_value.rollup_sums(dimension, days, hours, keys=key, totals=cost)
+            if not rest:
+                found = {key: nanos for key, nanos in found.items() if key[1] != REST}
+        wanted = None if rest else ranked
+        statement = by_value.rollup_sums(dimension, days, hours, keys=key, totals=_cost, wanted=wanted)
     for number, value, nanos in tx.execute(statement) if statement is not None else ():
         at = (number, OTHER if value is None else value)
         found[at] = found.get(at, 0) + int(nanos or 0)

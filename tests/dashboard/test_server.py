@@ -1,5 +1,6 @@
 """The process: it says in one line what cannot work, answers with security headers, and ends when it is told to."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -124,3 +125,11 @@ def test_another_host_name_gets_no_session(sqlite_url: str) -> None:
             assert answer.status_code == 403
         page = httpx.get(dashboard.url, headers={"host": "evil.example"}, cookies=dashboard.cookies)
         assert page.status_code == 421
+
+
+def test_it_steps_back_where_cpu_is_short(sqlite_url: str) -> None:
+    with running(sqlite_url) as found:
+        ours = os.getpriority(os.PRIO_PROCESS, 0)
+        threads = Path(f"/proc/{found.process.pid}/task").iterdir()
+        shown = {os.getpriority(os.PRIO_PROCESS, int(thread.name)) for thread in threads}
+    assert shown == {min(19, ours + server.NICENESS)}
