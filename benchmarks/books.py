@@ -12,18 +12,20 @@ DAYS = 30
 MODELS = ("gpt-4o", "gpt-4o-mini", "o4-mini", "claude-sonnet-4-5", "gemini-2.5-flash")
 
 
-def records(count: int, *, keys: int = 50, seed: int = 1) -> Iterator[RequestRecord]:
-    """*count* records over `DAYS`, in the order of time."""
+def records(count: int, *, start: datetime = START, keys: int = 50, seed: int = 1) -> Iterator[RequestRecord]:
+    """*count* records over `DAYS` from *start*, in the order of time."""
     rng = Random(seed)
-    first, length = to_micros(START), DAYS * 86_400_000_000
+    first, length = to_micros(start), DAYS * 86_400_000_000
     for number in range(count):
         yield _record(rng, started_at=first + number * length // count, key=rng.randrange(keys))
 
 
-def batches(count: int, *, size: int = 1_000, keys: int = 50) -> Iterator[list[RequestRecord]]:
+def batches(
+    count: int, *, start: datetime = START, size: int = 1_000, keys: int = 50
+) -> Iterator[list[RequestRecord]]:
     """The same in batches, as the recorder writes them."""
     batch: list[RequestRecord] = []
-    for record in records(count, keys=keys):
+    for record in records(count, start=start, keys=keys):
         batch.append(record)
         if len(batch) == size:
             yield batch

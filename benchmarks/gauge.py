@@ -43,3 +43,11 @@ def peak_rss_mb(pids: list[int]) -> float:
             (int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")), 0
         )
     return total_kb / 1024
+
+
+def command(pid: int) -> list[str]:
+    """The command line of a process; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").split("\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return []

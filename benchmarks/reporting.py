@@ -6,11 +6,12 @@ dashboard asks: each question three times, best and worst in milliseconds. `--re
 """
 
 import argparse
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -27,6 +28,8 @@ from service.store import schema
 from service.store.engine import Store
 
 UNTIL = START + timedelta(days=DAYS)
+SAID_EVERY = 500
+"""Batches."""
 
 
 def main() -> None:
@@ -50,15 +53,18 @@ def main() -> None:
                 whole(store)
 
 
-def fill(store: Store, count: int) -> None:
+def fill(store: Store, count: int, *, start: datetime = START) -> None:
+    """*count* records over 30 days from *start*, unless there are any; it says how far it is."""
     with store.read() as tx:
         if list_requests(tx, RequestFilter(), limit=1).data:
             print("the store is full already")
             return
     writer = Writer(store, clock=lambda: 0)
     begin = time.perf_counter()
-    for batch in batches(count):
+    for number, batch in enumerate(batches(count, start=start), 1):
         writer.write(batch)
+        if number % SAID_EVERY == 0:
+            print(f"{number * len(batch):,} of {count:,} records written", file=sys.stderr)
     print(f"{count} records generated and written in {time.perf_counter() - begin:.0f} s")
 
 
