@@ -18,7 +18,7 @@ Detector = Callable[[str], Spans]
 _AT = re.compile(r"@|%40")
 _LOCAL_LENGTH = 64
 _LOCAL_BACKWARDS = re.compile(rf"[\w.!#$%&'*+/=?^`{{|}}~-]{{1,{_LOCAL_LENGTH}}}+")
-_DOMAIN = re.compile(r"\w[\w-]{0,62}+(?:\.\w[\w-]{0,62}+){1,16}+")
+_DOMAIN = re.compile(r"\w[\w-]{0,62}+(?>(?:\.\w[\w-]{0,62}+){1,16})")
 
 
 def emails(text: str) -> Spans:
@@ -34,7 +34,7 @@ def emails(text: str) -> Spans:
 
 
 _GAP = r"[ .\u00a0\u2010-\u2015-]"
-_DIGIT_GROUPS = re.compile(rf"\d++(?:{_GAP}\d++)*+")
+_DIGIT_GROUPS = re.compile(rf"\d++(?:{_GAP}\d++)*")
 _DIGITS = re.compile(r"\d+")
 _CARD_LENGTHS = range(13, 20)
 _TWO_SERIES = 16  # cards whose number begins with 2 have sixteen digits
@@ -121,13 +121,13 @@ def _iban_end(text: str, begin: int) -> int | None:
 
 # Each begins with a class, which the engine skips to; what may not stand before it is looked at then.
 _PHONE_WITH_COUNTRY = re.compile(
-    r"[+0](?<![\w.+].)(?:(?<=\+)|0)[ ]?[1-9]\d{0,2}+(?:[ ./()\u00a0-]{0,3}+\d){6,14}+"
+    r"[+0](?<![\w.+].)(?:(?<=\+)|0)[ ]?[1-9]\d{0,2}+(?>(?:[ ./()\u00a0-]{0,3}+\d){6,14})"
 )
 _PHONE_OF_NORTH_AMERICA = re.compile(
     r"[(\d](?<![\w.-].)(?:(?<=\()\d{3}\)[ ]?|(?<!\()\d{2}[ .-])\d{3}[ .-]\d{4}(?!\w)"
 )
 _PHONE_IN_GROUPS = re.compile(
-    r"[(0](?<![\w.,:/-].)(?:(?<=0)|0)\d{1,5}+\)?[ /\u00a0-]{1,3}+\d{2,12}+(?:[ \u00a0-]\d{2,12}+){0,5}+"
+    r"[(0](?<![\w.,:/-].)(?:(?<=0)|0)\d{1,5}+\)?[ /\u00a0-]{1,3}+\d{2,12}+(?>(?:[ \u00a0-]\d{2,12}+){0,5})"
 )
 _FEWEST_DIGITS = 9
 
@@ -157,7 +157,7 @@ _TOKEN = re.compile(
       | AIza[\w-]{20,}+ | ya29\.[\w-]{16,}+                         # Google
       | hf_\w{16,}+ | gsk_\w{16,}+ | r8_\w{16,}+ | npm_\w{16,}+ | dop_v1_\w{16,}+
       | nvapi-[\w-]{16,}+ | pplx-\w{16,}+ | xai-\w{16,}+
-      | eyJ[\w-]{4,}+\.[\w-]{4,}+(?:\.{1,2}[\w-]++)*+                    # JSON Web Token
+      | eyJ[\w-]{4,}+\.[\w-]{4,}+(?>(?:\.{1,2}[\w-]++)*)                  # JSON Web Token
     )
     """,
     re.VERBOSE,

@@ -16,11 +16,13 @@ STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _SPACE = re.compile(r"[ \t\n\r]*+")
 _SCALAR = re.compile(rf"{STRING}|[^\s,\]}}]++", re.DOTALL)
 _DEPTH_AT_ONCE = 4
-_CONTENT = rf'(?:[^"\[\]{{}}]++|{STRING})*+'
+_SIBLINGS_AT_ONCE = 64
+_FLAT = rf'[^"\[\]{{}}]*+(?:{STRING}[^"\[\]{{}}]*+)*+'
+_CONTENT = _FLAT
 for _ in range(_DEPTH_AT_ONCE):
-    _CONTENT = rf'(?:[^"\[\]{{}}]++|{STRING}|[\[{{]{_CONTENT}[\]}}])*+'
+    _CONTENT = rf"{_FLAT}(?>(?:[\[{{]{_CONTENT}[\]}}]{_FLAT}){{0,{_SIBLINGS_AT_ONCE}}})"
 _NEXT_MARK = re.compile(rf"{_CONTENT}([\[\]{{}}])", re.DOTALL)
-"""The bracket that ends a container, or one that opens another of more than four levels."""
+"""The bracket that ends a container, or one that opens another: of more than four levels, or the sixty-fifth."""
 
 
 class Member(msgspec.Struct, frozen=True):
