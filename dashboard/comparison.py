@@ -4,7 +4,7 @@ Costs are exact. The change is the difference of the two periods as they are; th
 were. What has no price says so.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -12,7 +12,7 @@ import streamlit as st
 
 from dashboard import formats
 from dashboard.names import Named, value_of
-from dashboard.tables import Shown, usd, usd_format
+from dashboard.tables import Shown, fitting, money_width, text_width, usd, usd_format
 from service.reporting.blended import unit_cost
 from service.reporting.figures import Measures
 from service.reporting.savings import Savings
@@ -61,37 +61,47 @@ def table(
     }
     real = ("Spend", "Share", "Before", "Change", "Effective", "Blended", "Error rate", "p95 latency")
     types = {name: pa.float64() for name in real if name in columns}
-    return Shown(columns, _config(label, costs, list(past.values())), {**types, "Tokens": pa.int64()})
+    config = _config(label, columns[label], [*costs, *past.values()])
+    wanted = (label, "Spend", "Share", "Before", "Change", *_MORE)
+    order = fitting(config, wanted=[name for name in wanted if name in columns])
+    return Shown(columns, config, {**types, "Tokens": pa.int64()}, order=order)
 
 
-def _config(label: str, costs: list[int | None], past: list[int | None]) -> dict[str, Any]:
+_MORE = ("Requests", "Tokens", "Effective", "Priced", "Error rate", "p95 latency", "Blended")
+
+
+def _config(label: str, names: Sequence[str], costs: Sequence[int | None]) -> dict[str, Any]:
     column = st.column_config
-    money = usd_format([*costs, *past])
+    money, width = usd_format(costs), money_width(costs)
     return {
-        label: column.TextColumn(width=165),
-        "Spend": column.NumberColumn(format=money),
-        "Before": column.NumberColumn(format=money, help="What it cost in the period before."),
-        "Change": column.NumberColumn(format="percent", help="Against the period before."),
-        "Share": column.ProgressColumn(format="percent", min_value=0, max_value=1, width=105),
+        label: column.TextColumn(width=text_width(names, at_least=110, at_most=165)),
+        "Spend": column.NumberColumn(format=money, width=width),
+        "Share": column.ProgressColumn(format="percent", min_value=0, max_value=1, width=95),
         "Priced": column.TextColumn(
             help="Share of the forwarded attempts with a known price; their cost is all that Spend holds.",
             alignment="right",
-            width=75,
+            width=72,
         ),
-        "Requests": column.NumberColumn(format="localized", width=75),
-        "Tokens": column.NumberColumn(format="compact", help="Input and output.", width=65),
+        "Before": column.NumberColumn(format=money, width=width, help="What it cost in the period before."),
+        "Change": column.NumberColumn(format="percent", width=72, help="Against the period before."),
+        "Requests": column.NumberColumn(format="localized", width=72),
+        "Tokens": column.NumberColumn(format="compact", help="Input and output.", width=62),
         "Effective": column.NumberColumn(
-            "Effective $/M", format="$%.2f", help="What a million tokens, input and output, cost here."
+            "Effective $/M",
+            width=92,
+            format="$%.2f",
+            help="What a million tokens, input and output, cost here.",
         ),
         "Blended": column.NumberColumn(
             "Blended $/M",
+            width=88,
             format="$%.2f",
             help="What a million tokens would have cost without the providers' caches; an estimate at today's prices.",
         ),
-        "Error rate": column.NumberColumn("Errors", format="percent", width=65),
+        "Error rate": column.NumberColumn("Errors", format="percent", width=62),
         "p95 latency": column.NumberColumn(
             "p95",
-            width=75,
+            width=66,
             format="%.2f s",
             help="19 of 20 requests took less. Read from a histogram: usually within a few percent, at most 26 % off.",
         ),

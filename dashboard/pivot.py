@@ -11,12 +11,13 @@ import streamlit as st
 
 from dashboard import formats
 from dashboard.names import Named, value_of
-from dashboard.tables import Shown, usd, usd_format
+from dashboard.tables import Shown, money_width, text_width, usd, usd_format
 from service.reporting.figures import Measures
 from service.reporting.usage import UsageReport, UsageRow
 
 Measure = Literal["Spend", "Requests", "Tokens"]
 SHOWN_COLUMNS = 8
+_COUNT_PX = 96
 REST = "All others"
 TOTAL = "Total"
 Value = str | None
@@ -70,10 +71,13 @@ def pivot(
         numbers[REST] = [_sum(cells.get((row, value)) for value in rest) for row in by_row]
     numbers[TOTAL] = [by_row[row] for row in by_row]
     table |= {title: [_cell(value, measure) for value in values] for title, values in numbers.items()}
-    config: dict[str, Any] = {label: st.column_config.TextColumn(width="medium")}
+    width = text_width(table[label], at_least=110, at_most=165)
+    config: dict[str, Any] = {label: st.column_config.TextColumn(width=width, pinned=True)}
     form = usd_format(list(by_row.values())) if measure == "Spend" else "localized"
+    widest = money_width(list(by_row.values())) if measure == "Spend" else _COUNT_PX
     for title in numbers:
-        config[title] = st.column_config.NumberColumn(format=form)
+        width = max(widest, text_width([title], at_most=130))
+        config[title] = st.column_config.NumberColumn(format=form, width=width)
     kind = pa.float64() if measure == "Spend" else pa.int64()
     return Shown(table, config, {label: pa.string(), **dict.fromkeys(numbers, kind)})
 

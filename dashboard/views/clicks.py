@@ -1,6 +1,6 @@
-"""A log in which a click opens the request of the row that was clicked.
+"""Tables in which a click on a row leads somewhere: to the request of a line of the log, to the requests of a value.
 
-The log may have moved on before the click arrives here: then its rows are others than those that the person saw. So
+The books may have moved on before the click arrives here: then the rows are others than those that the person saw. So
 what a click means is looked up in the rows that were drawn last, not in those that are read now.
 """
 
@@ -12,27 +12,29 @@ import streamlit as st
 
 from dashboard import tables
 from dashboard.navigation import open_request
+from dashboard.tables import Shown
 from dashboard.views import controls
 
 
-def table(rows: Sequence[Mapping[str, Any]], *, timezone: str, key: str, **options: Any) -> None:
+def log(rows: Sequence[Mapping[str, Any]], *, timezone: str, key: str, **options: Any) -> None:
     """Draw records as a log; go to the request that was clicked."""
-    clicked = st.session_state.pop(f"{key}-clicked", None)
+    shown = tables.log(rows, timezone=timezone)
+    clicked = table(shown, targets=[row["request_id"] for row in rows], key=key, **options)
     if clicked is not None:
         open_request(clicked)
-    controls.table(
-        tables.log(rows, timezone=timezone),
-        key=key,
-        on_select=partial(_note, key),
-        selection_mode="single-cell",
-        **options,
-    )
-    st.session_state[f"{key}-drawn"] = [row["request_id"] for row in rows]
+
+
+def table(shown: Shown, *, targets: Sequence[str | None], key: str, **options: Any) -> str | None:
+    """Draw a table; returns the target of the row that was clicked, if one was."""
+    controls.table(shown, key=key, on_select=partial(_note, key), selection_mode="single-cell", **options)
+    st.session_state[f"{key}-drawn"] = list(targets)
+    clicked: str | None = st.session_state.pop(f"{key}-clicked", None)
+    return clicked
 
 
 def _note(key: str) -> None:
-    """The request of the cell that was clicked, in the rows that were drawn when it was."""
+    """The target of the cell that was clicked, in the rows that were drawn when it was."""
     cells = st.session_state[key]["selection"]["cells"]
-    drawn: list[str] = st.session_state.get(f"{key}-drawn", [])
+    drawn: list[str | None] = st.session_state.get(f"{key}-drawn", [])
     if cells and cells[0][0] < len(drawn):
         st.session_state[f"{key}-clicked"] = drawn[cells[0][0]]

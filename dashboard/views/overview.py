@@ -116,4 +116,4 @@ def _latest(timezone: str) -> None:
         st.subheader("Latest requests", anchor=False, width="content")
         st.page_link(all_pages()[REQUESTS], label="All requests", icon=":material/arrow_forward:")
     page = data.requests(RequestFilter(), limit=LATEST)
-    clicks.table(page.data, timezone=timezone, key="latest")
+    clicks.log(page.data, timezone=timezone, key="latest")

@@ -55,7 +55,7 @@ def _log(wanted: RequestFilter, timezone: str) -> None:
     if not page.data:
         st.info("No request matches. Choose a longer time range, or fewer filters.")
         return
-    clicks.table(page.data, timezone=timezone, key="log", height="content")
+    clicks.log(page.data, timezone=timezone, key="log", height="content")
     _pager(page)
 
 

@@ -9,7 +9,7 @@ from dashboard import comparison, data, formats, pivot, spend_chart, spending
 from dashboard.names import ALL_DIMENSIONS, Named, value_of
 from dashboard.navigation import REQUESTS, all_pages
 from dashboard.periods import CHOSEN_DAYS, Period, Range
-from dashboard.views import controls, first_request, log_filters
+from dashboard.views import clicks, controls, first_request, log_filters
 from dashboard.views.away import calmly
 from service.reporting.spend_series import SpendQuery
 from service.reporting.usage import UsageQuery, UsageReport
@@ -147,14 +147,10 @@ def _compared(chosen: Range, wanted: Wanted) -> None:
     shown = comparison.table(
         report, before=before, saved=saved, names=names, dimension=dimension, label=label
     )
-    state = st.dataframe(
-        shown.table(),
-        column_config=shown.config,
-        hide_index=True,
+    clicked = clicks.table(
+        shown,
+        targets=[value_of(row.dimensions, dimension=dimension) for row in report.rows],
         height="content" if len(report.rows) <= WHOLE_TABLE_ROWS else "auto",
-        placeholder=formats.UNKNOWN,
-        on_select="rerun",
-        selection_mode="single-cell",
         key="breakdown",
     )
     if before is None:
@@ -164,10 +160,9 @@ def _compared(chosen: Range, wanted: Wanted) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.caption(f"{said} A click on a row opens its requests.", width="content")
         controls.downloads(shown, name="spend")
-    if state.selection.cells and dimension in log_filters.FILTERS:
-        value = value_of(report.rows[state.selection.cells[0][0]].dimensions, dimension=dimension)
-        if value is not None:
-            _open_log(chosen, dimension, value)
+    if clicked is not None and dimension in log_filters.FILTERS:
+        # the range and the zone go with the viewer; Streamlit refuses parameters that widgets of this page are bound to
+        st.switch_page(all_pages()[REQUESTS], query_params={dimension: clicked})
 
 
 def _other(period: Period, other: Range | None) -> tuple[datetime, datetime, str]:
@@ -177,13 +172,6 @@ def _other(period: Period, other: Range | None) -> tuple[datetime, datetime, str
     found = other.period(data.now())
     days = other.days or ("", "")
     return found.since, found.until, f"Compared with {days[0]} to {days[1]}, as it is."
-
-
-def _open_log(chosen: Range, dimension: str, value: str) -> None:
-    query = {"range": chosen.preset, "tz": chosen.timezone, dimension: value}
-    if chosen.days is not None:
-        query["days"] = [day.isoformat() for day in chosen.days]  # type: ignore[assignment]
-    st.switch_page(all_pages()[REQUESTS], query_params=query)
 
 
 @calmly
@@ -197,10 +185,8 @@ def _crossed(chosen: Range, by: str, across: str, measure: pivot.Measure) -> Non
         return
     st.subheader(f"{measure} by {by.lower()} and {across.lower()}", anchor=False)
     shown = pivot.pivot(report, rows=rows, columns=columns, measure=measure)
-    st.dataframe(
-        shown.table(),
-        column_config=shown.config,
-        hide_index=True,
+    controls.table(
+        shown,
         height="content" if len(shown.columns[by]) <= WHOLE_TABLE_ROWS else "auto",
         placeholder="",
         key="pivot",

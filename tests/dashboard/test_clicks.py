@@ -42,10 +42,10 @@ def visit(sqlite_store: Store, records: list[RequestRecord]) -> Iterator[tuple[S
         yield found, dashboard
 
 
-def click(found: Screen, row: int) -> None:
-    """Click the time in a row of the log, with a mouse that was there before, as a hand has it."""
+def click(found: Screen, row: int, *, key: str = "log") -> None:
+    """Click the first cell of a row, with a mouse that was there before, as a hand has it."""
     place = {"x": 60, "y": HEAD_PX + ROW_PX * row + ROW_PX // 2}
-    grid = found.page.locator(".st-key-log .dvn-scroller")
+    grid = found.page.locator(f".st-key-{key} .dvn-scroller")
     grid.hover(position=place)  # type: ignore[arg-type]
     found.page.wait_for_timeout(300)
     grid.click(position=place)  # type: ignore[arg-type]
@@ -79,6 +79,18 @@ def test_the_first_click_in_a_live_log_opens_a_request(
     found.settle()
     click(found, 0)
     found.page.wait_for_url(f"**/request?id={shown(sqlite_store, 1)[0]}")
+
+
+def test_a_click_on_what_was_spent_opens_its_requests(visit: tuple[Screen, Dashboard]) -> None:
+    found, _ = visit
+    found.open("/spend?range=30d&by=Project")  # not the range that is chosen by itself
+    projects = [row["Project"] for row in found.grid("breakdown")]
+    project = next(one for one in projects if not one.startswith("("))
+    click(found, projects.index(project), key="breakdown")
+    found.page.wait_for_url(f"**/requests?**project={project}**")
+    found.settle()
+    expect(found.page.locator(".st-key-project")).to_contain_text(project)
+    expect(found.page.locator(".st-key-range").get_by_role("radio", name="30d")).to_be_checked()
 
 
 def test_who_signed_out_sees_neither_the_menu_nor_a_name(visit: tuple[Screen, Dashboard]) -> None:

@@ -79,6 +79,8 @@ def event(rule_id: str, *, number: int, state: str) -> dict[str, Any]:
     ("address", "query", "keys"),
     [
         ("overview", {"range": "30d"}, {"latest"}),
+        ("spend", {"range": "30d"}, {"breakdown"}),
+        ("spend", {"range": "24h"}, {"breakdown"}),
         ("requests", {"range": "30d"}, {"log"}),
         ("requests", {"range": "30d", "outcome": ["ok"]}, {"log"}),
         ("keys", {}, {"keys"}),
