@@ -6,6 +6,7 @@ that goes away is the views' business. SIGTERM and SIGINT end the process with s
 is short, whoever forwards requests on this machine goes first.
 """
 
+import ctypes
 import os
 import random
 import signal
@@ -45,12 +46,16 @@ SHUTDOWN_S = 2
 PING_S = 20
 BACKLOG = 128
 NICENESS = 10
+HEAPS = 2
+M_ARENA_MAX = -8
+"""Of malloc.h."""
 _logger = structlog.get_logger("tollkeeper")
 
 
 def run(loaded: Loaded, *, listener_fd: int | None = None) -> None:
     """Serve the dashboard until a signal; *listener_fd* is of a socket that listens already."""
     os.nice(NICENESS)  # before there are threads: they inherit it
+    _share_heaps()
     settings = loaded.settings
     store = open_store(settings.store.url)
     if listener_fd is None:
@@ -83,6 +88,13 @@ def run(loaded: Loaded, *, listener_fd: int | None = None) -> None:
 def _on_signals(handler: Callable[[int, FrameType | None], object]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handler)
+
+
+def _share_heaps() -> None:
+    """Streamlit runs each script on a thread of its own; glibc gives threads heaps, and seldom takes memory back."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_ARENA_MAX, HEAPS)
 
 
 def utc_now() -> datetime:
