@@ -1,11 +1,12 @@
 """Usage by end user or by tag, from their rollups; there are no percentiles by these.
 
 Whole UTC days and hours come from the rollups, the quarters at the edges of a span and the days before there were
-such rollups from the records. What has no row of its own is one row, `OTHER`, whose parts only the records know.
+such rollups from the records. The hour and the day that are running are whole: nothing stands behind their end yet.
+What has no row of its own is one row, `OTHER`, whose parts only the records know.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -33,6 +34,7 @@ from service.reporting.intervals import Span
 from service.store.dimension_tables import DIMENSION_NAMES, dimension_rollup_day, dimension_rollup_hour
 from service.store.facts import read_fact
 from service.store.measure_columns import DIMENSION_MEASURES
+from service.store.tables import usage_rollup
 from service.store.types import UtcMicros, from_micros
 
 SINCE = "dimension_rollups_since"
@@ -63,7 +65,7 @@ def usage_by_value(
 ) -> dict[tuple[Any, ...], Sums] | None:
     """Sums by number of the span and *group_by*; None where only the records can tell."""
     wanted = filters.get(dimension)
-    days, hours, rest = pieces_of(spans, since=complete_since(tx))
+    days, hours, rest = pieces_of(tx, spans)
     if wanted is not None and _has_other(tx, dimension, days + hours):
         return None
     found: dict[tuple[Any, ...], Sums] = {}
@@ -89,14 +91,27 @@ def complete_since(tx: Connection) -> datetime:
     return from_micros(int(read_fact(tx, SINCE) or 0))
 
 
-def pieces_of(spans: Sequence[Span], *, since: datetime) -> tuple[Pieces, Pieces, Pieces]:
+def pieces_of(tx: Connection, spans: Sequence[Span]) -> tuple[Pieces, Pieces, Pieces]:
     """The numbered spans as whole days, whole hours, and what the records must answer."""
-    before = [(number, Span(span.since, min(span.until, since))) for number, span in enumerate(spans)]
-    after = [(number, Span(max(span.since, since), span.until)) for number, span in enumerate(spans)]
+    since = complete_since(tx)
+    numbered = list(enumerate(_to_the_end(tx, spans)))
+    before = [(number, Span(span.since, min(span.until, since))) for number, span in numbered]
+    after = [(number, Span(max(span.since, since), span.until)) for number, span in numbered]
     days, hours, quarters = queries.split(
         [(number, span) for number, span in after if span.since < span.until]
     )
     return days, hours, [(number, span) for number, span in before if span.since < span.until] + quarters
+
+
+def _to_the_end(tx: Connection, spans: Sequence[Span]) -> list[Span]:
+    """The spans; the last of all until the end of its UTC day, where nothing stands in the books behind it."""
+    last = max(span.until for span in spans)
+    midnight = last.replace(hour=0, minute=0)
+    later = select(usage_rollup.c.bucket).where(usage_rollup.c.bucket >= last).limit(1)
+    if last == midnight or tx.execute(later).first() is not None:
+        return list(spans)
+    end = midnight + timedelta(days=1)
+    return [span if span.until < last else Span(span.since, end) for span in spans]
 
 
 def _has_other(tx: Connection, dimension: str, pieces: Pieces) -> bool:

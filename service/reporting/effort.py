@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from service.reporting.by_value import complete_since, pieces_of
+from service.reporting.by_value import pieces_of
 from service.reporting.dimensions import ROLLUP
 from service.reporting.intervals import Span, buckets, time_zone, widened
 from service.reporting.usage import UsageQuery, usage_report
@@ -34,5 +34,5 @@ def records_to_read(tx: Connection, query: UsageQuery) -> int:
 
 def _beside_rollups(tx: Connection, spans: Sequence[Span]) -> timedelta:
     """The time outside whole hours, and before there were such rollups."""
-    _days, _hours, rest = pieces_of(spans, since=complete_since(tx))
+    _days, _hours, rest = pieces_of(tx, spans)
     return sum((span.until - span.since for _, span in rest), timedelta())

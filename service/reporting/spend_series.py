@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from service.reporting import by_value, queries
-from service.reporting.by_value import OTHER, complete_since, pieces_of, shown_value
+from service.reporting.by_value import OTHER, pieces_of, shown_value
 from service.reporting.dimensions import ROLLUP, require_known
 from service.reporting.intervals import Interval, Span, buckets, time_zone, widened
 from service.reporting.measures import MEASURES
@@ -167,7 +167,7 @@ def _sums(
         fine = dimension in ("key", "project")
         statement = queries.rollup_sums(spans, fine=fine, filters={}, keys=key, totals=_cost)
     else:
-        days, hours, quarters = pieces_of(spans, since=complete_since(tx))
+        days, hours, quarters = pieces_of(tx, spans)
         if quarters:
             numbers = [number for number, _ in quarters]
             edges = _of_records(tx, dimension, [span for _, span in quarters], numbers=numbers)

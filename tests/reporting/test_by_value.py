@@ -12,12 +12,14 @@ from service.ledger.record import RequestRecord
 from service.reporting import by_value, usage
 from service.reporting.by_value import SINCE
 from service.reporting.dimensions import Filters
+from service.reporting.effort import records_to_read
 from service.reporting.figures import Measures
+from service.reporting.intervals import widened
 from service.reporting.usage import UsageQuery, UsageReport, usage_report
 from service.store.dimension_tables import dimension_rollup_day, dimension_rollup_hour
 from service.store.engine import Store
 from service.store.tables import store_fact
-from service.store.types import to_micros
+from service.store.types import from_micros, to_micros
 from tests.support.records import START, some, write
 
 DAYS = 4
@@ -88,6 +90,27 @@ def test_one_value_alone(books: Store, from_records: Any, filters: Any, interval
     found, expected = report(books, **asked), from_records(books, **asked)
     assert without_percentiles(found) == without_percentiles(expected)
     assert found.total.cost_nanos == expected.total.cost_nanos
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu"])
+@pytest.mark.parametrize("interval", [None, "hour", "day"])
+@pytest.mark.parametrize("dimension", ["end_user", "tag"])
+def test_the_running_hour_is_whole_while_nothing_stands_behind_it(
+    books: Store, records: list[RequestRecord], dimension: str, interval: str | None, zone: str
+) -> None:
+    """Until the last record's quarter, from rollups alone; and before it, without what came later."""
+    newest = from_micros(max(record.started_at for record in records))
+    present = widened(newest, newest + timedelta(microseconds=1))
+    asked = {"group_by": (dimension,), "interval": interval, "timezone": zone}
+    now = report(books, until=present.until, **asked)
+    assert now.total.attempts == sum(record.repeat_count for record in records)
+    with books.read() as tx:
+        query = UsageQuery(since=START.replace(hour=0), until=present.until, group_by=(dimension,))
+        assert records_to_read(tx, query) == 0
+    earlier = report(books, until=present.since, **asked)
+    assert earlier.total.attempts == sum(
+        record.repeat_count for record in records if from_micros(record.started_at) < present.since
+    )
 
 
 @pytest.mark.parametrize("group_by", [("tag",), ("tag", "model"), ("end_user", "model"), ("end_user",)])
