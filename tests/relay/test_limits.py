@@ -225,7 +225,6 @@ def test_a_long_stream_notes_its_progress(relay: Relay, client: Client, upstream
     finally:
         del journal.progress
     assert [chunks for chunks, _ in noted][-1] >= 2 * PROGRESS_EVERY_EVENTS
-    for chunks, sent in noted:
-        assert sent % len(delta("x")) == 0
-        assert chunks - 2 * PROGRESS_EVERY_EVENTS <= sent / len(delta("x")) <= chunks
+    for chunks, sent in noted:  # the last event may be there by half
+        assert chunks - 2 * PROGRESS_EVERY_EVENTS <= sent / len(delta("x")) < chunks + 1
     assert noted[-1][1] > 0

@@ -93,8 +93,9 @@ def test_any_other_authorization_is_a_wrong_key(lonely: Relay, authorization: by
 
 
 @pytest.mark.parametrize("good_first", [True, False])
-def test_two_authorizations_are_none(relay: Relay, upstream: Upstream, *, good_first: bool) -> None:
+def test_two_authorizations_are_none(make_relay: MakeRelay, upstream: Upstream, *, good_first: bool) -> None:
     """Which of them a proxy before us has judged nobody can say; the refusal is recorded, under nobody's name."""
+    relay = make_relay(configured("a", upstream.url))
     good, evil = b"authorization: Bearer " + relay.key.encode(), b"Authorization: Bearer evil"
     with relay.client(None) as client:
         answer = client.post(CHAT, *((good, evil) if good_first else (evil, good))).answer()
