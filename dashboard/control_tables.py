@@ -21,7 +21,7 @@ from dashboard.tables import (
     usd,
     usd_format,
 )
-from service.budgets.policy import EACH, Budget
+from service.budgets.policy import EACH
 from service.budgets.standings import PastPeriod
 from service.keys.values import status_of
 
@@ -139,24 +139,32 @@ def whose(found: BudgetStanding, *, names: Mapping[str, str]) -> str:
     return f"{kind} {names.get(identifier, identifier)}"
 
 
-def periods(found: Sequence[PastPeriod], *, budget: Budget, timezone: str) -> Shown:
+def periods(found: Sequence[PastPeriod], *, timezone: str) -> Shown:
     """The history of a budget, the latest period first."""
     columns: dict[str, list[Any]] = {
         "From": [_beginning(one.starts_at, timezone) for one in found],
         "To": [instant(one.ends_at, timezone) or "open" for one in found],
         "Spent": [usd(one.spent_nanos) for one in found],
-        "Of the limit": [used(one.spent_nanos, budget.limit_nanos) for one in found],
+        "Limit": [usd(one.limit_nanos) for one in found],
+        "Of the limit": [used(one.spent_nanos, one.limit_nanos) for one in found],
         "Held": [usd(one.held_nanos) for one in found],
     }
     column = st.column_config
-    amounts = {"Spent": [one.spent_nanos for one in found], "Held": [one.held_nanos for one in found]}
+    amounts = {
+        "Spent": [one.spent_nanos for one in found],
+        "Limit": [one.limit_nanos for one in found],
+        "Held": [one.held_nanos for one in found],
+    }
     config = {
         **{label: column.NumberColumn(format=usd_format(values)) for label, values in amounts.items()},
         "Of the limit": column.ProgressColumn(
-            format="percent", min_value=0, max_value=1, help="Of the limit that is set today."
+            format="percent",
+            min_value=0,
+            max_value=1,
+            help="Of the highest limit that was in force in the period.",
         ),
     }
-    return Shown(columns, config, dict.fromkeys(("Spent", "Held", "Of the limit"), pa.float64()))
+    return Shown(columns, config, dict.fromkeys((*amounts, "Of the limit"), pa.float64()))
 
 
 def _beginning(moment: datetime, timezone: str) -> str | None:

@@ -25,7 +25,7 @@ from service.alerts.rules import Rule
 from service.alerts.simulation import simulate
 from service.alerts.values import NewRule, rule_from
 from service.audit.trail import AuditedChange, AuditFilter, Verification
-from service.budgets.policy import EACH
+from service.budgets.policy import EACH, Budget
 from service.budgets.registry import StoredBudget
 from service.budgets.standings import PastPeriod, Standing, history, standing, standings
 from service.keys.values import VirtualKey
@@ -78,9 +78,9 @@ def budgets(tx: Connection, *, at: datetime) -> tuple[BudgetStanding, ...]:
 
 
 @kept(LIVE_TTL_S)
-def periods(tx: Connection, budget_id: str, subject: str) -> tuple[PastPeriod, ...]:
+def periods(tx: Connection, budget: Budget, subject: str) -> tuple[PastPeriod, ...]:
     """The periods of a budget, the latest first."""
-    return tuple(history(tx, budget_id, subject=subject, limit=36))
+    return tuple(history(tx, budget, subject=subject, limit=36))
 
 
 def exhaustion(found: BudgetStanding) -> date | None:

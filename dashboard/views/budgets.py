@@ -178,10 +178,10 @@ def _change(chosen: BudgetStanding) -> None:
 
 def _history(chosen: BudgetStanding, timezone: str) -> None:
     budget = chosen.stored.budget
-    found = controlling.periods(budget.id, chosen.standing.subject if budget.scope.id == EACH else "")
+    found = controlling.periods(budget, chosen.standing.subject if budget.scope.id == EACH else "")
     if not found:
         st.caption("Nothing was spent of it yet.")
         return
     st.markdown("**History**")
-    shown = control_tables.periods(found, budget=budget, timezone=timezone)
+    shown = control_tables.periods(found, timezone=timezone)
     controls.table(shown, key="periods")

@@ -90,7 +90,7 @@ def list_periods(
     after = read_cursor(cursor)
     with admin.store.read() as tx:
         budget = admin.budgets.get(tx, budget_id, deleted=True).budget
-        found = history(tx, budget.id, subject=named, limit=check_limit(limit) + 1, after=after)
+        found = history(tx, budget, subject=named, limit=check_limit(limit) + 1, after=after)
     page = found[:limit]
     more = len(found) > limit
     return Page(

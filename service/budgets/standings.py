@@ -12,6 +12,7 @@ from sqlalchemy import Connection, func, select, tuple_
 
 from service.budgets.leases import lease_of
 from service.budgets.leasing import LeaseState
+from service.budgets.limit_history import LimitHistory
 from service.budgets.periods import PeriodKey, find_period, leases_of, usage_of
 from service.budgets.policy import EACH, Budget
 from service.store.budget_tables import budget_lease, budget_period
@@ -44,11 +45,15 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 class PastPeriod(msgspec.Struct, frozen=True):
-    """A period in which something was spent or held; *ends_at* None: it never ends."""
+    """A period in which something was spent or held; *ends_at* None: it never ends.
+
+    *limit_nanos* is the highest limit that was in force in it, temporary raises included.
+    """
 
     subject: str
     starts_at: datetime
     ends_at: datetime | None
+    limit_nanos: int
     spent_nanos: int
     held_nanos: int
 
@@ -95,7 +100,7 @@ def standings(
 
 def history(
     tx: Connection,
-    budget_id: str,
+    budget: Budget,
     *,
     subject: str | None = None,
     limit: int,
@@ -114,16 +119,18 @@ def history(
     )
     columns = (_PERIOD.subject, _PERIOD.starts_at, _PERIOD.ends_at)
     amounts = (_PERIOD.direct_nanos, _PERIOD.committed_nanos, spent.label("leased"))
-    query = select(*columns, *amounts).where(_PERIOD.budget_id == budget_id)
+    query = select(*columns, *amounts).where(_PERIOD.budget_id == budget.id)
     if subject is not None:
         query = query.where(_PERIOD.subject == subject)
     if after is not None:
         query = query.where(tuple_(*order) < tuple_(*after, types=[column.type for column in order]))
+    limits = LimitHistory.read(tx, budget)
     found = []
     for row in tx.execute(query.order_by(*(column.desc() for column in order)).limit(limit)):
+        highest = limits.highest(row.starts_at, row.ends_at)
         total = int(row.direct_nanos) + int(row.leased)
         held = int(row.committed_nanos) - total
-        found.append(PastPeriod(row.subject, row.starts_at, row.ends_at, total, held))
+        found.append(PastPeriod(row.subject, row.starts_at, row.ends_at, highest, total, held))
     return found
 
 

@@ -163,11 +163,12 @@ class BudgetDetail(BudgetView, frozen=True, kw_only=True):
 
 
 class PeriodView(msgspec.Struct, frozen=True, kw_only=True):
-    """A period of the history."""
+    """A period of the history. *limit_usd* is the highest that was in force in it, raises included."""
 
     subject: str | None
     starts_at: datetime
     ends_at: datetime | None
+    limit_usd: str
     spent_usd: str
     held_usd: str
 
@@ -178,6 +179,7 @@ class PeriodView(msgspec.Struct, frozen=True, kw_only=True):
             subject=period.subject or None,
             starts_at=period.starts_at,
             ends_at=period.ends_at,
+            limit_usd=format_usd(period.limit_nanos),
             spent_usd=format_usd(period.spent_nanos),
             held_usd=format_usd(period.held_nanos),
         )

@@ -31,7 +31,7 @@ _COLUMNS = (
 _AMOUNTS = ("limit_usd", "spent_usd", "held_usd", "remaining_usd")
 _LEASES = ("holder", "state", "granted_usd", "spent_usd", "held_usd", "expires_at", "why")
 _SUBJECTS = ("subject", "spent_usd", "held_usd", "remaining_usd", "resets_at")
-_PERIODS = ("starts_at", "ends_at", "subject", "spent_usd", "held_usd")
+_PERIODS = ("starts_at", "ends_at", "subject", "limit_usd", "spent_usd", "held_usd")
 
 
 @click.group()
@@ -89,14 +89,14 @@ def show_history(budget: str, *, subject: str | None, limit: int, as_json: bool,
     named = None if subject is None else check_subject(subject, field="subject")
     with opened(options) as there, there.store.read() as tx:
         stored = there.budgets.get(tx, budget, deleted=True)
-        periods = [PeriodView.of(one) for one in history(tx, stored.budget.id, subject=named, limit=limit)]
+        periods = [PeriodView.of(one) for one in history(tx, stored.budget, subject=named, limit=limit)]
     if as_json:
         print_json(periods)
         return
     print_table(
         _PERIODS,
         [[getattr(one, name) for name in _PERIODS] for one in periods],
-        right=("spent_usd", "held_usd"),
+        right=_PERIODS[3:],
     )
 
 

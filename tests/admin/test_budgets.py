@@ -170,6 +170,7 @@ def test_history_by_pages(api: Api) -> None:
         "subject": "bob\u2009é",
         "starts_at": "2026-03-03T00:00:00Z",
         "ends_at": "2026-03-04T00:00:00Z",
+        "limit_usd": "10.00",
         "spent_usd": "3.00",
         "held_usd": "0.00",
     }
@@ -197,7 +198,8 @@ def test_patch_and_raise_and_delete_are_in_force_at_once(api: Api) -> None:
     assert (gone.status_code, gone.json()["deleted_at"]) == (200, "2026-03-02T12:00:00Z")
     assert api.get("/budgets")["data"] == []
     assert [one["id"] for one in api.get("/budgets", deleted=True)["data"]] == [budget]
-    assert api.get(f"/budgets/{budget}/periods")["data"][0]["spent_usd"] == "6.00"
+    [period] = api.get(f"/budgets/{budget}/periods")["data"]
+    assert (period["limit_usd"], period["spent_usd"]) == ("10.00", "6.00")  # lowered when it was spent
     assert api.call("DELETE", f"/budgets/{budget}").status_code == 404
     assert api.call("PATCH", f"/budgets/{budget}", json={"limit_usd": "1"}).status_code == 404
     with api.store.read() as tx:

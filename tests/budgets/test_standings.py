@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from service.budgets import leases
@@ -112,13 +113,11 @@ def test_history_is_every_period_latest_first(store: Store) -> None:
     acquire(store, (budget.id, "ann"), 1, 50, at=T0 + 2 * DAY)
     pages, after = [], None
     with store.read() as tx:
-        while page := history(tx, budget.id, limit=4, after=after):
+        while page := history(tx, budget, limit=4, after=after):
             pages += page
             after = (page[-1].starts_at, page[-1].subject)
-        [only] = history(
-            tx, budget.id, subject="bob", limit=1, after=(datetime(2026, 3, 2, tzinfo=UTC), "bob")
-        )
-        assert history(tx, "bud_other", limit=9) == []
+        [only] = history(tx, budget, subject="bob", limit=1, after=(datetime(2026, 3, 2, tzinfo=UTC), "bob"))
+        assert history(tx, msgspec.structs.replace(budget, id="bud_other"), limit=9) == []
     assert [(one.subject, one.starts_at.day, one.spent_nanos, one.held_nanos) for one in pages] == [
         ("bob", 3, 24, 0),
         ("ann", 3, 23, 50),
@@ -127,5 +126,6 @@ def test_history_is_every_period_latest_first(store: Store) -> None:
         ("bob", 1, 4, 0),
         ("ann", 1, 3, 0),
     ]
+    assert {one.limit_nanos for one in pages} == {1_000}
     assert only == pages[4]
     assert only.ends_at == datetime(2026, 3, 2, tzinfo=UTC)

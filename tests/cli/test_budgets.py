@@ -128,8 +128,8 @@ def test_subjects_and_history(on_store: Cli, store: Store) -> None:
         ("ann", "1.00", None),
     ]
     [header, line] = on_store.ok("budgets", "history", budget, "--subject", "ann").out.splitlines()
-    assert header.split() == ["starts_at", "ends_at", "subject", "spent_usd", "held_usd"]
-    assert line.split()[-2:] == ["1.00", "0.00"]
+    assert header.split() == ["starts_at", "ends_at", "subject", "limit_usd", "spent_usd", "held_usd"]
+    assert line.split()[-3:] == ["10.00", "1.00", "0.00"]
     on_store.ok("budgets", "delete", budget)
     assert len(on_store.ok("budgets", "history", budget, "--limit", "1", "--json").json) == 1
 

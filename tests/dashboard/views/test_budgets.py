@@ -15,11 +15,9 @@ from dashboard.controlling import BudgetStanding
 from service.audit.actor import Actor
 from service.audit.trail import AuditFilter
 from service.budgets import periods
-from service.budgets.policy import Budget, Scope
 from service.budgets.registry import StoredBudget
 from service.budgets.standings import PastPeriod, Standing, standing
 from service.budgets.values import GivenScope, NewBudget
-from service.budgets.windows import WindowRule
 from service.keys.projects import NewProject
 from service.store.budget_tables import budget_period
 from service.store.engine import Store
@@ -153,13 +151,13 @@ def test_not_all_of_a_limit_is_never_shown_as_all_of_it() -> None:
 
 
 def test_the_history_of_a_budget_in_total_has_no_first_day() -> None:
-    budget = Budget(
-        id="b", scope=Scope("global"), limit_nanos=10**9, rule=WindowRule(window="total"), mode="hard"
+    past = PastPeriod(
+        "", datetime(1970, 1, 1, tzinfo=UTC), None, limit_nanos=10**9, spent_nanos=5, held_nanos=0
     )
-    past = PastPeriod("", datetime(1970, 1, 1, tzinfo=UTC), None, 5, 0)
-    shown = control_tables.periods([past], budget=budget, timezone="Asia/Kathmandu")
+    shown = control_tables.periods([past], timezone="Asia/Kathmandu")
     assert shown.columns["From"] == ["the first request"]
     assert shown.columns["To"] == ["open"]
+    assert (shown.columns["Limit"], shown.columns["Of the limit"]) == ([1.0], [0.0])
 
 
 def test_a_made_budget_leaves_its_form_folded_and_empty(sqlite_books: Store, open_page: OpenPage) -> None:
