@@ -70,6 +70,7 @@ def forecast_readings(subjects: Sequence[BudgetSubject], *, history: History, no
                 ahead.share_of(figures.limit_nanos),
                 figures=figures,
                 exceeds_at=iso(ahead.exceeds_at),
+                exceeds_on=ahead.exceeds_on(history.zone),
                 expected_usd=format_usd(round(ahead.expected_nanos)),
             )
         )

@@ -106,6 +106,10 @@ class Outlook(msgspec.Struct, frozen=True):
         """The share of the limit."""
         return self.expected_nanos / limit_nanos
 
+    def exceeds_on(self, zone: ZoneInfo) -> str | None:
+        """The day of *zone* on which the limit is reached."""
+        return None if self.exceeds_at is None else self.exceeds_at.astimezone(zone).date().isoformat()
+
 
 def outlook(figures: BudgetFigures, expected: Expected, *, now: datetime, zone: ZoneInfo) -> Outlook:
     """Where a budget's spending leads, as the month's end of reports; days begin in *zone*."""

@@ -17,6 +17,9 @@ _NOUNS: Mapping[str, str] = {
     "bookkeeping_drift": "the number of differences in the books",
 }
 
+ALMOST = "99.99 %"
+"""Not all is never shown as all."""
+
 
 def summary(rule: Rule, reading: Reading, *, threshold: Threshold) -> str:
     """What happened, in one line."""
@@ -31,8 +34,7 @@ def summary(rule: Rule, reading: Reading, *, threshold: Threshold) -> str:
             spent = f"{details['spent_usd']} of {details['limit_usd']} USD"
             text = f"has used {shown} ({spent}), threshold {line}"
         case "budget_forecast":
-            when = str(details.get("exceeds_at") or "")[:10]
-            on = f" on {when}" if when else ""
+            on = f" on {details['exceeds_on']}" if details.get("exceeds_on") else ""
             text = f"will exceed its limit of {details['limit_usd']} USD{on}: {shown} by its end"
         case "burn_rate":
             spent = f"{details['window_usd']} USD in {rule.window}"
@@ -65,7 +67,8 @@ def amount(rule: Rule, value: float) -> str:
     """A value or a threshold with its unit."""
     match rule.measured.unit:
         case "share":
-            return f"{value * 100:.4g} %"
+            shown = f"{value * 100:.4g} %"
+            return ALMOST if shown == "100 %" and value < 1 else shown
         case "usd":
             return f"{value:.6g} USD"
         case "times":

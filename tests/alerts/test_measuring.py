@@ -3,10 +3,12 @@
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
 from service.alerts.measuring import (
     BudgetFigures,
+    Outlook,
     WindowFigures,
     anomaly,
     budget_thresholds,
@@ -112,6 +114,16 @@ def test_a_forecast_without_history_goes_on_as_before() -> None:
     sooner = outlook(budget(50), steady(20.0), now=NOW, zone=ZoneInfo("UTC"))
     assert sooner.exceeds_at == pytest.approx(NOW + 2.5 * DAY, abs=timedelta(seconds=1))
     assert sooner.share_of(100) == pytest.approx(1.5)
+
+
+def test_the_day_of_exceeding_is_one_of_the_zone() -> None:
+    now = datetime(2026, 3, 10, 20, tzinfo=UTC)
+    ahead = Outlook(1.0, now + 2 * DAY, now)
+    assert [ahead.exceeds_on(ZoneInfo(name)) for name in ("UTC", "Asia/Tokyo")] == [
+        "2026-03-10",
+        "2026-03-11",
+    ]
+    assert msgspec.structs.replace(ahead, exceeds_at=None).exceeds_on(ZoneInfo("UTC")) is None
 
 
 def test_what_is_exceeded_is_exceeded_now() -> None:

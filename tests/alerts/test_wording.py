@@ -20,9 +20,9 @@ def text(of: Rule, value: float | None, limit: float | None, **details: Any) -> 
 def test_budgets() -> None:
     used = text(rule("budget_used"), 0.8, 0.8, **MONEY)
     assert used == "The budget of key alpha (month): has used 80 % (8.00 of 10.00 USD), threshold 80 %"
-    ahead = text(rule("budget_forecast"), 1.5, 1.0, **MONEY, exceeds_at="2026-03-20T10:00:00Z")
+    ahead = text(rule("budget_forecast"), 1.5, 1.0, **MONEY, exceeds_on="2026-03-20")
     assert ahead.endswith("will exceed its limit of 10.00 USD on 2026-03-20: 150 % by its end")
-    assert "USD: 150 %" in text(rule("budget_forecast"), 1.5, 1.0, **MONEY, exceeds_at=None)
+    assert "USD: 150 %" in text(rule("budget_forecast"), 1.5, 1.0, **MONEY, exceeds_on=None)
     burning = text(rule("burn_rate"), 7.2, 5.0, **MONEY, window_usd="0.50")
     assert burning.endswith("burns 7.2 times as fast as it can pay for (0.50 USD in 1h), threshold 5 times")
 
@@ -55,6 +55,9 @@ def test_every_plain_metric_has_words(name: str) -> None:
     ("metric", "value", "shown"),
     [
         ("error_rate", 0.123456, "12.35 %"),
+        ("budget_used", 0.9999999, "99.99 %"),
+        ("budget_used", 1.0, "100 %"),
+        ("budget_used", 1.0000001, "100 %"),
         ("spend", 1234.5, "1234.5 USD"),
         ("burn_rate", 12.345, "12.3 times"),
         ("p95_latency_ms", 1500.4, "1500 ms"),
