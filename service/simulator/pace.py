@@ -18,4 +18,4 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
         return tokens / self.tokens_per_s if self.tokens_per_s else 0
 
 
-BELIEVABLE = Pace(tokens_per_s=80, ttft_s=0.35)
+BELIEVABLE = Pace(tokens_per_s=160, ttft_s=0.25)
