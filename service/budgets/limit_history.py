@@ -6,7 +6,7 @@ ended it may have been less. An entry that somebody spoilt changes nothing here;
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Self
+from typing import Annotated, Self
 
 import msgspec
 from sqlalchemy import Connection, select
@@ -22,7 +22,7 @@ _END = datetime.max.replace(tzinfo=UTC)
 
 class _Raise(msgspec.Struct, frozen=True):
     amount_usd: str
-    until: datetime
+    until: Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class _Said(msgspec.Struct, frozen=True):
@@ -85,12 +85,14 @@ def _limits(entries: Iterable[tuple[datetime, str]]) -> Iterator[tuple[datetime,
     for at, after in entries:
         try:
             said = msgspec.json.decode(after, type=_Said)
-            limit_nanos = _amount(said.limit_usd) if said.limit_usd is not None else limit_nanos
             given = said.temporary_raise
-            if given is not msgspec.UNSET:
-                raised = None if given is None else TemporaryRaise(_amount(given.amount_usd), given.until)
+            more = (
+                TemporaryRaise(_amount(given.amount_usd), given.until) if isinstance(given, _Raise) else None
+            )
+            limit_nanos = limit_nanos if said.limit_usd is None else _amount(said.limit_usd)
         except (msgspec.MsgspecError, InvalidInputError):
             continue
+        raised = raised if given is msgspec.UNSET else more
         if limit_nanos is not None:
             yield at, limit_nanos, raised
 

@@ -104,11 +104,6 @@ def running(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(asyncio.wait_for(story(), timeout=60))
 
 
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
 def test_a_request_without_budgets_asks_nobody(sqlite_store: Store, clock: HandClock) -> None:
     relay = Relay(sqlite_store, clock)
 

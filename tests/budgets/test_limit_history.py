@@ -12,20 +12,10 @@ from service.budgets.policy import Budget, TemporaryRaise
 from service.budgets.registry import BudgetRegistry
 from service.budgets.values import BudgetChanges, GivenRaise
 from service.store.engine import Store
-from tests.budgets.making import BY, T0, USD, registry, stored, trail
+from tests.budgets.making import BY, T0, USD, stored, trail
 from tests.support.clock import HandClock
 
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
-def budgets(clock: HandClock) -> BudgetRegistry:
-    return registry(clock)
 
 
 def change(store: Store, budgets: BudgetRegistry, budget: Budget, **changes: Any) -> None:
@@ -73,14 +63,27 @@ def test_a_raise_counts_while_it_is_in_force(store: Store, budgets: BudgetRegist
     assert highest(store, budget, T0 + DAY + half, T0 + 2 * DAY) == 15
 
 
-@pytest.mark.parametrize("said", [{"limit_usd": "1e99"}, {"limit_usd": 7}, {"raise": 1}, {"mode": "soft"}])
+UNTIL = "2027-01-01T00:00:00Z"
+NO_LIMITS: dict[str, dict[str, Any]] = {
+    "another field": {"mode": "soft"},
+    "an exponent": {"limit_usd": "1e99"},
+    "a number": {"limit_usd": 7},
+    "a raise by nothing": {"raise": 1},
+    "a raise by no amount": {"limit_usd": "99", "raise": {"amount_usd": "x", "until": UNTIL}},
+    "no limit, but a raise": {"limit_usd": "x", "raise": {"amount_usd": "5", "until": UNTIL}},
+    "a raise without a zone": {"raise": {"amount_usd": "5", "until": UNTIL[:-1]}},
+}
+
+
+@pytest.mark.parametrize("said", NO_LIMITS.values(), ids=NO_LIMITS.keys())
 def test_an_entry_that_says_no_limit_changes_nothing(
     store: Store, budgets: BudgetRegistry, clock: HandClock, said: dict[str, Any]
 ) -> None:
     budget = stored(store, limit_nanos=10 * USD, budgets=budgets)
     with store.write() as tx:
         target = Target("budget", budget.id, budget.id)
-        trail(clock).record(tx, by=BY, action="budget.update", target=target, before=None, after=said)
+        for after in (said, {"mode": "hard"}):
+            trail(clock).record(tx, by=BY, action="budget.update", target=target, before=None, after=after)
     assert highest(store, budget, T0, None) == 10
 
 

@@ -70,11 +70,6 @@ def running(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(asyncio.wait_for(story(), timeout=100))
 
 
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
 def test_limits_of_a_key() -> None:
     assert limits_of("key key_1", {"rpm": 5, "concurrency": 2}) == [
         RateLimit("key key_1", "requests", 5),

@@ -28,11 +28,6 @@ from tests.support.budget_world import World
 from tests.support.clock import HandClock
 
 
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
 def test_litellm_27639_36926_40050_a_hold_never_leaks(store: Store, clock: HandClock) -> None:
     """Phantom 429: a request that was cancelled, failed or refused later on keeps no money."""
     stored(store, limit_nanos=10 * USD)

@@ -19,20 +19,10 @@ from service.store.budget_tables import budget as budget_table
 from service.store.engine import Store
 from service.store.revision import read_revision
 from service.store.tables import virtual_key
-from tests.budgets.making import BY, T0, USD, registry, stored, trail
+from tests.budgets.making import BY, T0, USD, stored, trail
 from tests.support.clock import HandClock
 
 NEW = NewBudget(scope=GivenScope("global"), limit_usd="10.00", window="day")
-
-
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
-def budgets(clock: HandClock) -> BudgetRegistry:
-    return registry(clock)
 
 
 def revision(store: Store) -> int:

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 
 import msgspec
-import pytest
 
 from service.budgets import leases
 from service.budgets.answers import Want
@@ -16,11 +15,6 @@ from tests.budgets.making import T0, TTL, stored
 from tests.support.clock import HandClock
 
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
 
 
 def acquire(store: Store, place: tuple[str, str], lease_id: int, amount: int, *, at: datetime = T0) -> None:
